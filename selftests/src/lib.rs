@@ -1,7 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! Conformance suite for memfd seals.
 //!
-//! The library half holds what the runner needs on the host too: the catalogue of cases, the
-//! event stream and what each kind of kernel is predicted to do.
+//! Cases are data (`cases/`, in the shape of `case.rs`); `child.rs` runs one, `run.rs` runs all.
+//! The runner on the host uses the library too: for the names that a run must report, and for
+//! what each kind of kernel is predicted to do.
 
+mod aio;
+pub mod case;
+pub mod cases;
+pub mod child;
+mod compat;
 pub mod events;
+pub mod init;
+pub mod kind;
+mod luo;
+pub mod need;
+pub mod predict;
+pub mod replay;
+pub mod run;
+pub mod sys;
+mod udmabuf;
+mod uffd;
+mod uring;
+pub mod world;

@@ -1,1 +1,73 @@
-fn main() {}
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
+
+use clap::Parser;
+use memfd_seals::{init, need, replay, run};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Conformance suite for memfd seals. `memfd-seals replay` runs the program of the mail that
+/// proposed F_SEAL_FS_WRITE instead.
+#[derive(Parser)]
+#[command(name = "memfd-seals", version)]
+struct Cli {
+    #[command(flatten)]
+    libtest: libtest_mimic::Arguments,
+    /// Write the event stream (JSON lines) to this file or port.
+    #[arg(long, value_name = "PATH")]
+    events: Option<PathBuf>,
+    /// Word to echo in the event stream's first line.
+    #[arg(long, default_value = "")]
+    nonce: String,
+    /// Run what needs F_SEAL_FS_WRITE, also if probing does not find it.
+    #[arg(long)]
+    require_seal: bool,
+    /// Time limit of one test, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    limit: u64,
+    /// As /init, how to end the machine.
+    #[arg(long, value_enum, default_value = "power-off")]
+    end: init::End,
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("replay") {
+        return match replay::run(&mut std::io::stdout()) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => complain(&format!("stdout: {error}")),
+        };
+    }
+    let cli = Cli::parse();
+    if cli.libtest.list {
+        return match std::io::stdout().write_all(run::list(&cli.libtest).as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("stdout: {error}")),
+        };
+    }
+    let end = cli.end;
+    let code = judge(cli).unwrap_or_else(|line| complain(&line));
+    if init::is_init() {
+        init::end(end);
+    }
+    code
+}
+
+fn judge(cli: Cli) -> Result<ExitCode, String> {
+    if init::is_init() {
+        init::mount_all()?;
+        init::silence_stdout();
+    }
+    need::require_seal(cli.require_seal);
+    let events = cli.events.as_deref().map(init::open_events).transpose()?;
+    let limit = Duration::from_secs(cli.limit);
+    let options = run::Options { libtest: cli.libtest, events, nonce: cli.nonce, limit };
+    let conclusion = run::run(options).map_err(|error| format!("the event stream: {error}"))?;
+    Ok(conclusion.exit_code())
+}
+
+fn complain(line: &str) -> ExitCode {
+    eprintln!("memfd-seals: {line}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The shape of a case. Cases are data; what runs them is in `run.rs` and `child.rs`.
+
+use crate::kind::Kind;
+use crate::need::Need;
+use crate::world::World;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+/// One row of the suite. `..CASE` supplies what a row does not say.
+pub struct Case {
+    /// Unique within its file.
+    pub name: &'static str,
+    /// One sentence that says what is checked; `--list` prints it.
+    pub about: &'static str,
+    /// The rules of SEMANTICS.md that it checks; empty for a control.
+    pub rules: &'static [u8],
+    /// The kinds of file that it runs on.
+    pub on: &'static [Kind],
+    /// What it needs beside the kind; a lack is a skip with its reason.
+    pub needs: &'static [Need],
+    /// Makes the world. An error here is an ERROR: nothing is known about the kernel.
+    pub setup: fn(Kind) -> Setup,
+    /// The one operation that is judged.
+    pub op: fn(&mut World) -> Got,
+    /// What it must give.
+    pub expect: Expect,
+    /// What must hold afterwards. After a refusal it is checked without being asked for that
+    /// offset, size, contents, seals, mode and flags are as before.
+    pub after: fn(&mut World) -> Check,
+    /// What a kernel without the series is known to do otherwise.
+    pub stock: Deviation,
+    /// What a kernel that takes the seal and enforces nothing is known to do otherwise.
+    pub hollow: Deviation,
+}
+
+/// What `setup` gives.
+pub type Setup = Result<World, String>;
+/// What `op` gives.
+pub type Got = Result<i64, Stop>;
+/// What `after` gives: the first thing that does not hold.
+pub type Check = Result<(), String>;
+
+/// How an operation did not return a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It failed with this errno.
+    Errno(Errno),
+    /// It was killed by this signal.
+    Signal(Signal),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Stop {
+        Stop::Errno(errno)
+    }
+}
+
+/// What an operation must give. There is no bare "fails".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Exactly this errno, and nothing changed.
+    Fails(Errno),
+    /// Exactly this value.
+    Returns(i64),
+    /// Any value.
+    Works,
+    /// Killed by exactly this signal.
+    Dies(Signal),
+}
+pub use Expect::{Dies, Fails, Returns, Works};
+
+/// A row's word on another kernel than the one it specifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deviation {
+    /// What follows from the row: see `predict.rs`.
+    None,
+    /// It fails there, for this reason.
+    Fails(&'static str),
+    /// It fails there on this kind of file only, for this reason.
+    FailsOn(Kind, &'static str),
+    /// It passes there all the same, for this reason.
+    Passes(&'static str),
+}
+
+fn no_setup(_: Kind) -> Setup {
+    Err("the row has no setup".into())
+}
+
+fn no_op(_: &mut World) -> Got {
+    Err(Errno::ENOSYS.into())
+}
+
+fn nothing(_: &mut World) -> Check {
+    Ok(())
+}
+
+/// Both file systems.
+pub const BOTH: &[Kind] = &[Kind::Shmem, Kind::Hugetlb];
+/// shmem only.
+pub const SHMEM: &[Kind] = &[Kind::Shmem];
+/// hugetlbfs only.
+pub const HUGETLB: &[Kind] = &[Kind::Hugetlb];
+/// The row brings its own file.
+pub const OWN: &[Kind] = &[Kind::Own];
+
+/// A row about F_SEAL_FS_WRITE.
+pub const CASE: Case = Case {
+    name: "",
+    about: "",
+    rules: &[],
+    on: BOTH,
+    needs: &[Need::FsWrite],
+    setup: no_setup,
+    op: no_op,
+    expect: Works,
+    after: nothing,
+    stock: Deviation::None,
+    hollow: Deviation::None,
+};
+
+/// A row that every kernel must pass, with the seal or without.
+pub const CONTROL: Case = Case { needs: &[], ..CASE };
+
+/// A case on one kind of file.
+#[derive(Clone, Copy)]
+pub struct Test {
+    /// The file that holds the row.
+    pub area: &'static str,
+    pub case: &'static Case,
+    pub kind: Kind,
+}
+
+impl Test {
+    /// `area::case::kind`, or `area::case` for a row that brings its own file.
+    pub fn name(&self) -> String {
+        match self.kind.suffix() {
+            "" => format!("{}::{}", self.area, self.case.name),
+            kind => format!("{}::{}::{kind}", self.area, self.case.name),
+        }
+    }
+}

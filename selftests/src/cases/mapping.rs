@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! New mappings of a sealed file.
+
+use crate::case::*;
+use crate::need::Need;
+use crate::sys::{self, Map, RO, RW, seal};
+use crate::uffd;
+use crate::world::{fresh, map_ro, outlives, readable, refused, same, sealed, sealed_reopened};
+use libc::{MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, PROT_NONE, PROT_WRITE};
+use nix::errno::Errno::*;
+use std::os::fd::AsRawFd;
+
+const OTHER_SEAL: Deviation = Deviation::Passes("the other seal refuses it");
+const RDONLY: Deviation = Deviation::Passes("the descriptor is open for reading only");
+const MAY_WRITE: Deviation = Deviation::Fails("VM_MAYWRITE is not cleared");
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "shared_rw",
+        about: "mmap(2) MAP_SHARED with PROT_READ|PROT_WRITE fails",
+        rules: &[8],
+        setup: sealed,
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_w",
+        about: "mmap(2) MAP_SHARED with PROT_WRITE alone fails",
+        rules: &[8],
+        setup: sealed,
+        op: |f| f.mmap_new(PROT_WRITE, MAP_SHARED),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_validate_rw",
+        about: "mmap(2) MAP_SHARED_VALIDATE with PROT_WRITE fails",
+        rules: &[8],
+        setup: sealed,
+        op: |f| f.mmap_new(RW, MAP_SHARED_VALIDATE),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_rw_reopened",
+        about: "it fails through a descriptor opened O_RDWR after the seal",
+        rules: &[8, 16],
+        setup: |kind| sealed_reopened(kind, libc::O_RDWR),
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_rw_opened_before",
+        about: "it fails through another open file from before the seal",
+        rules: &[8, 16],
+        setup: |kind| {
+            let world = fresh(kind)?.via(libc::O_RDWR)?;
+            sys::add_seals(&world.kept[0], seal::FS_WRITE).map_err(|e| e.to_string())?;
+            Ok(world)
+        },
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_rw_through_rdonly",
+        about: "through an O_RDONLY descriptor it fails by the ordinary rule",
+        rules: &[17],
+        setup: |kind| sealed_reopened(kind, libc::O_RDONLY),
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EACCES),
+        hollow: RDONLY,
+        ..CASE
+    },
+    Case {
+        name: "shared_rw_with_future_write",
+        about: "with F_SEAL_FUTURE_WRITE set too, the errno stays EPERM",
+        rules: &[9],
+        setup: |kind| fresh(kind)?.seal(seal::FUTURE_WRITE | seal::FS_WRITE),
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EPERM),
+        hollow: OTHER_SEAL,
+        ..CASE
+    },
+    Case {
+        name: "shared_rw_with_write",
+        about: "with F_SEAL_WRITE set too, the errno stays EPERM",
+        rules: &[9],
+        setup: |kind| fresh(kind)?.seal(seal::WRITE | seal::FS_WRITE),
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EPERM),
+        hollow: OTHER_SEAL,
+        ..CASE
+    },
+    Case {
+        name: "shared_ro",
+        about: "mmap(2) MAP_SHARED without PROT_WRITE works and shows the contents",
+        rules: &[10],
+        setup: sealed,
+        op: map_ro,
+        expect: Returns(0),
+        after: |f| {
+            readable(f.new())?;
+            f.old().store(1, 7);
+            same("what the old mapping wrote", 7, f.new().load(1))
+        },
+        ..CASE
+    },
+    Case {
+        name: "shared_ro_to_rw",
+        about: "mprotect(2) of such a mapping to PROT_WRITE fails",
+        rules: &[10],
+        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        op: |f| Ok(f.old().protect(RW)?),
+        expect: Fails(EACCES),
+        after: |f| readable(f.old()),
+        ..CASE
+    },
+    Case {
+        name: "shared_none_to_rw",
+        about: "mprotect(2) of a PROT_NONE mapping made since to PROT_WRITE fails",
+        rules: &[10],
+        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(PROT_NONE),
+        op: |f| Ok(f.old().protect(RW)?),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_ro_proc_mem",
+        about: "/proc/self/mem can't write into such a mapping",
+        rules: &[10],
+        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        op: |f| write_proc_mem(f.old()),
+        expect: Fails(EIO),
+        ..CASE
+    },
+    Case {
+        name: "shared_ro_process_vm_writev",
+        about: "process_vm_writev(2) can't write into such a mapping",
+        rules: &[10],
+        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        op: |f| Ok(sys::process_vm_write_self(b"test", f.old().addr())?),
+        expect: Fails(EFAULT),
+        hollow: Deviation::Passes("the mapping is read-only, which is all that this call looks at"),
+        ..CASE
+    },
+    Case {
+        name: "shared_ro_userfaultfd",
+        about: "userfaultfd can't register such a mapping",
+        rules: &[10],
+        needs: &[Need::FsWrite, Need::Userfaultfd],
+        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        op: |f| Ok(uffd::register(&uffd::open()?, f.old())?),
+        expect: Fails(EPERM),
+        ..CASE
+    },
+    Case {
+        name: "private_rw",
+        about: "mmap(2) MAP_PRIVATE with PROT_WRITE works and is isolated from the file",
+        rules: &[11],
+        setup: sealed,
+        op: |f| f.mmap_new(RW, MAP_PRIVATE),
+        expect: Returns(0),
+        after: |f| f.isolated_from_file(f.new()),
+        ..CASE
+    },
+    Case {
+        name: "private_ro_to_rw",
+        about: "a private read-only mapping can be made writable and is isolated from the file",
+        rules: &[11],
+        setup: |kind| {
+            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?;
+            world.old = Some(world.mmap(RO, MAP_PRIVATE).map_err(|e| e.to_string())?);
+            Ok(world)
+        },
+        op: |f| Ok(f.old().protect(RW)?),
+        expect: Returns(0),
+        after: |f| f.isolated_from_file(f.old()),
+        ..CASE
+    },
+    Case {
+        name: "private_fork",
+        about: "copy-on-write across fork(2) of a private mapping works",
+        rules: &[11],
+        setup: |kind| {
+            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?;
+            world.old = Some(world.mmap(RW, MAP_PRIVATE).map_err(|e| e.to_string())?);
+            world.old().store(1, 22);
+            Ok(world)
+        },
+        op: |f| outlives(|| f.old().store(1, 33)),
+        expect: Returns(0),
+        after: |f| {
+            same("the parent's copy", 22, f.old().load(1))?;
+            f.unchanged()
+        },
+        ..CASE
+    },
+    Case {
+        name: "fixed_over_old",
+        about: "a refused MAP_FIXED leaves the mapping that it would have replaced",
+        rules: &[8],
+        setup: sealed,
+        op: |f| {
+            let (addr, len) = (f.old().addr(), f.old().len());
+            // Not owned: were it made, it would be the old one's pages.
+            let new = Map::at(addr, len, RW, MAP_SHARED | MAP_FIXED, f.fd.as_raw_fd(), 0)?;
+            std::mem::forget(new);
+            Ok(0)
+        },
+        expect: Fails(EACCES),
+        after: |f| f.reaches_file(f.old()),
+        ..CASE
+    },
+    Case {
+        name: "remap_file_pages_rw",
+        about: "remap_file_pages(2) on an old writable mapping fails and leaves it as it was",
+        rules: &[12],
+        needs: &[Need::FsWrite, Need::RemapFilePages],
+        on: SHMEM,
+        setup: sealed,
+        op: |f| Ok(f.old().remap_file_pages(f.page, 1)?),
+        expect: Fails(EACCES),
+        after: |f| {
+            f.reaches_file(f.old())?;
+            same("the remapped page's neighbour", 0, f.old().load(f.page + 1))
+        },
+        ..CASE
+    },
+    Case {
+        name: "remap_file_pages_ro",
+        about: "remap_file_pages(2) on an old read-only mapping works, and that range can't become writable",
+        rules: &[12],
+        needs: &[Need::FsWrite, Need::RemapFilePages],
+        on: SHMEM,
+        setup: |kind| fresh(kind)?.map(RO)?.seal(seal::FS_WRITE),
+        op: |f| Ok(f.old().remap_file_pages(f.page, 1)?),
+        expect: Returns(0),
+        after: |f| {
+            readable(f.old())?;
+            let range = Map::adopt(f.old().addr(), f.page);
+            let got = range.protect(RW);
+            std::mem::forget(range);
+            refused("mprotect of the range", EACCES, got.map_err(Stop::from))
+        },
+        hollow: MAY_WRITE,
+        ..CASE
+    },
+    Case {
+        name: "unsealed_shared_rw",
+        about: "a memfd without the seal is mapped writable as ever",
+        setup: fresh,
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Returns(0),
+        after: |f| f.reaches_file(f.new()),
+        ..CONTROL
+    },
+    Case {
+        name: "future_write_is_eperm",
+        about: "with F_SEAL_FUTURE_WRITE alone, the errno is EPERM as ever",
+        rules: &[9],
+        setup: |kind| fresh(kind)?.seal(seal::FUTURE_WRITE),
+        op: |f| f.mmap_new(RW, MAP_SHARED),
+        expect: Fails(EPERM),
+        hollow: OTHER_SEAL,
+        ..CONTROL
+    },
+];
+
+/// Writes four bytes at the start of the mapping through /proc/self/mem.
+pub fn write_proc_mem(map: &Map) -> Got {
+    let mem = nix::fcntl::open(
+        "/proc/self/mem",
+        nix::fcntl::OFlag::O_RDWR,
+        nix::sys::stat::Mode::empty(),
+    )?;
+    let data = b"test";
+    let args = [mem.as_raw_fd() as usize, data.as_ptr() as usize, data.len(), map.addr(), 0, 0];
+    Ok(sys::call(libc::SYS_pwrite64, args)?)
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The cases, a file per subject.
+
+use crate::case::{Case, Test};
+
+mod compat32;
+mod devices;
+mod existing;
+mod mapping;
+mod programs;
+mod resizing;
+mod sealing;
+mod unaffected;
+mod writing;
+
+/// Every file of cases, in the order in which they run.
+const AREAS: &[(&str, &[Case])] = &[
+    ("programs", programs::CASES),
+    ("sealing", sealing::CASES),
+    ("writing", writing::CASES),
+    ("resizing", resizing::CASES),
+    ("mapping", mapping::CASES),
+    ("existing", existing::CASES),
+    ("devices", devices::CASES),
+    ("compat32", compat32::CASES),
+    ("unaffected", unaffected::CASES),
+];
+
+/// Every case on every kind of file that it runs on, in order.
+pub fn all() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for &(area, cases) in AREAS {
+        for case in cases {
+            tests.extend(case.on.iter().map(|&kind| Test { area, case, kind }));
+        }
+    }
+    tests
+}

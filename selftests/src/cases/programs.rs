@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! Whole programs: the mail's, and the kernel's own memfd_test.
+
+use crate::case::*;
+use crate::kind::Kind;
+use crate::need::{Need, Probe, probe_seal};
+use crate::replay;
+use crate::world::{fresh, same};
+use std::process::Command;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "replay",
+        about: "the mail's program prints the mail's nine lines and exits with 0",
+        rules: &[8],
+        on: OWN,
+        setup: program,
+        op: |_| {
+            let (text, code) = run_replay();
+            text.lines().for_each(crate::child::say);
+            assert_eq!(text, replay::TRANSCRIPT, "not the mail's nine lines");
+            Ok(code)
+        },
+        expect: Returns(0),
+        hollow: Deviation::Fails("the seal is taken and the write passes"),
+        ..CASE
+    },
+    Case {
+        name: "replay_is_honest",
+        about: "the mail's program exits with 1 exactly where probing finds no seal",
+        on: OWN,
+        setup: program,
+        op: |_| {
+            let absent = probe_seal() != Probe::Present;
+            let (text, code) = run_replay();
+            assert_eq!(text != replay::TRANSCRIPT, absent, "it printed:\n{text}");
+            Ok(code - i64::from(absent))
+        },
+        expect: Returns(0),
+        ..CONTROL
+    },
+    Case {
+        name: "memfd_test",
+        about: "the kernel's own memfd_test passes on shmem",
+        on: OWN,
+        needs: &[Need::MemfdTest],
+        setup: program,
+        op: |_| memfd_test(&[]),
+        expect: Returns(0),
+        ..CONTROL
+    },
+    Case {
+        name: "memfd_test_hugetlbfs",
+        about: "the kernel's own memfd_test passes on hugetlbfs",
+        on: OWN,
+        needs: &[Need::MemfdTest],
+        setup: |kind| match crate::need::kind_missing(Kind::Hugetlb) {
+            None => program(kind),
+            Some(reason) => Err(reason),
+        },
+        op: |_| memfd_test(&["hugetlbfs"]),
+        expect: Returns(0),
+        stock: Deviation::Fails("it aborts at SEAL-EXEC (bug F)"),
+        hollow: Deviation::Fails("it aborts at SEAL-EXEC (bug F)"),
+        ..CONTROL
+    },
+];
+
+/// A program makes its own files; this world is only there to be the row's.
+fn program(_: Kind) -> Setup {
+    fresh(Kind::Shmem)
+}
+
+/// What `memfd-seals replay` prints, and its exit code.
+fn run_replay() -> (String, i64) {
+    let out = Command::new("/proc/self/exe").arg("replay").output().expect("replay");
+    let code = out.status.code().expect("an exit code");
+    (String::from_utf8(out.stdout).expect("text"), code.into())
+}
+
+fn memfd_test(args: &[&str]) -> Got {
+    let out = Command::new("/memfd_test").args(args).output().expect("/memfd_test");
+    let text = String::from_utf8_lossy(&out.stdout);
+    if !out.status.success() {
+        panic!("{}; it said last: {}", out.status, text.lines().last().unwrap_or("nothing"));
+    }
+    same("its last line", Some("memfd: DONE"), text.lines().last()).expect("an end");
+    Ok(0)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The kinds of file that a case runs on.
+
+use crate::sys::mfd;
+
+/// What backs the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A memfd on shmem.
+    Shmem,
+    /// A memfd on hugetlbfs, default huge page size.
+    Hugetlb,
+    /// The case brings its own.
+    Own,
+}
+
+impl Kind {
+    /// The last part of a test's name; empty for `Own`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Kind::Shmem => "shmem",
+            Kind::Hugetlb => "hugetlb",
+            Kind::Own => "",
+        }
+    }
+
+    /// Flags for `memfd_create(2)` beside MFD_CLOEXEC.
+    pub fn flags(self) -> u32 {
+        if self == Kind::Hugetlb { mfd::HUGETLB } else { 0 }
+    }
+
+    /// Size of one page of this kind in bytes, as the running kernel has it.
+    pub fn page(self) -> usize {
+        match self {
+            Kind::Hugetlb => huge_page_size().unwrap_or(2 << 20),
+            _ => nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+                .ok()
+                .flatten()
+                .map_or(4096, |size| size as usize),
+        }
+    }
+}
+
+/// The default huge page size in bytes; none if the kernel has no hugetlb.
+pub fn huge_page_size() -> Option<usize> {
+    meminfo("Hugepagesize:").map(|kib| kib * 1024)
+}
+
+/// Huge pages that are free and not reserved.
+pub fn free_huge_pages() -> usize {
+    let free = meminfo("HugePages_Free:").unwrap_or(0);
+    free.saturating_sub(meminfo("HugePages_Rsvd:").unwrap_or(0))
+}
+
+fn meminfo(key: &str) -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_whitespace().next()?.parse().ok()
+}

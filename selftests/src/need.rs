@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! What a case may need of the kernel or the machine, probed by meaning and never by version.
+
+use crate::kind::{Kind, free_huge_pages, huge_page_size};
+use crate::sys::{self, mfd, seal};
+use nix::errno::Errno;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// A thing that a case may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// F_SEAL_FS_WRITE, by its meaning.
+    FsWrite,
+    /// io_uring.
+    IoUring,
+    /// Linux AIO.
+    Aio,
+    /// userfaultfd(2).
+    Userfaultfd,
+    /// /dev/udmabuf.
+    Udmabuf,
+    /// /dev/liveupdate.
+    LiveUpdate,
+    /// A 32-bit system call entry.
+    Compat,
+    /// remap_file_pages(2).
+    RemapFilePages,
+    /// System V shared memory.
+    SysvShm,
+    /// The kernel's own memfd_test, which the runner puts beside the suite.
+    MemfdTest,
+}
+
+/// What probing the seal by its meaning found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// F_ADD_SEALS took it, and a pwrite after it gave EPERM.
+    Present,
+    /// F_ADD_SEALS refused it.
+    Refused(Errno),
+    /// F_ADD_SEALS took it and a pwrite after it still worked: the bit means something else.
+    Hollow,
+}
+
+impl std::fmt::Display for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Probe::Present => write!(f, "present"),
+            Probe::Refused(errno) => write!(f, "absent: F_ADD_SEALS gives {errno:?}"),
+            Probe::Hollow => write!(f, "absent: F_ADD_SEALS takes 0x40, but pwrite still works"),
+        }
+    }
+}
+
+/// Probes F_SEAL_FS_WRITE on a scratch memfd.
+pub fn probe_seal() -> Probe {
+    let attempt = || -> Result<Probe, Errno> {
+        let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
+        sys::pwritev2(&fd, b"old", 0, 0)?;
+        sys::add_seals(&fd, seal::FS_WRITE)?;
+        Ok(match sys::pwritev2(&fd, b"new", 0, 0) {
+            Err(Errno::EPERM) => Probe::Present,
+            _ => Probe::Hollow,
+        })
+    };
+    attempt().unwrap_or_else(Probe::Refused)
+}
+
+static REQUIRE_SEAL: OnceLock<bool> = OnceLock::new();
+
+/// Says once whether the kernel is meant to have the seal: cases then run whatever the probe finds.
+pub fn require_seal(required: bool) {
+    let _ = REQUIRE_SEAL.set(required);
+}
+
+impl Need {
+    /// Why it is missing; none if it is there.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Need::FsWrite if *REQUIRE_SEAL.get().unwrap_or(&false) => None,
+            Need::FsWrite => match probe_seal() {
+                Probe::Present => None,
+                absent => Some(format!("no F_SEAL_FS_WRITE ({absent})")),
+            },
+            Need::IoUring => crate::uring::missing(),
+            Need::Aio => no_call("Linux AIO", libc::SYS_io_setup, [0; 6]),
+            Need::Userfaultfd => match crate::uffd::open() {
+                Ok(_) => None,
+                Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
+            },
+            Need::Udmabuf => device("/dev/udmabuf"),
+            Need::LiveUpdate => device("/dev/liveupdate"),
+            Need::Compat => crate::compat::missing(),
+            Need::RemapFilePages => {
+                no_call("remap_file_pages", libc::SYS_remap_file_pages, [0, 0, 1, 0, 0, 0])
+            }
+            Need::SysvShm => {
+                no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
+            }
+            Need::MemfdTest if Path::new("/memfd_test").exists() => None,
+            Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
+        }
+    }
+}
+
+/// Why this kind of file can't be had; none if it can.
+pub fn kind_missing(kind: Kind) -> Option<String> {
+    if kind != Kind::Hugetlb {
+        return None;
+    }
+    if huge_page_size().is_none() {
+        return Some("no hugetlb in this kernel".into());
+    }
+    let free = free_huge_pages();
+    (free < HUGE_PAGES).then(|| {
+        format!(
+            "{free} free huge pages, {HUGE_PAGES} needed (as root: echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages)"
+        )
+    })
+}
+
+/// Free huge pages that the suite needs; a case uses at most these.
+const HUGE_PAGES: usize = 8;
+
+fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
+    (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))
+}
+
+fn device(path: &str) -> Option<String> {
+    match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => None,
+        Err(error) => Some(format!("{path}: {error}")),
+    }
+}

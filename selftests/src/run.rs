@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! Runs the tests through libtest-mimic and writes the event stream.
+
+use crate::case::Test;
+use crate::cases;
+use crate::child;
+use crate::events::{Chain, Event, Outcome};
+use crate::need;
+use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How a run is set up.
+pub struct Options {
+    /// libtest's own: filter, --skip, --exact, --format …
+    pub libtest: Arguments,
+    /// Where the event stream goes, if anywhere.
+    pub events: Option<File>,
+    /// Echoed in `hello`.
+    pub nonce: String,
+    /// Time limit of one test.
+    pub limit: Duration,
+}
+
+/// The names that these arguments select, in the order in which they run.
+pub fn selected(arguments: &Arguments) -> Vec<String> {
+    let trial = |test: &Test| Trial::test(test.name(), || Ok(()));
+    let tests = cases::all();
+    let trials = tests.iter().map(trial).filter(|trial| !arguments.is_filtered_out(trial));
+    trials.map(|trial| trial.name().to_owned()).collect()
+}
+
+/// Runs what is selected. Errors: the event stream can't be written.
+pub fn run(options: Options) -> std::io::Result<Conclusion> {
+    let Options { mut libtest, events, nonce, limit } = options;
+    // Children are forked, which takes a process of one thread.
+    libtest.test_threads = Some(1);
+    let stream = Arc::new(Mutex::new(Stream::new(events)));
+    let write = |event: &Event| stream.lock().expect("one thread").write(event);
+    write(&hello(nonce))?;
+    write(&Event::Plan { tests: selected(&libtest) })?;
+    let trials = cases::all().into_iter().map(|test| trial(test, limit, stream.clone())).collect();
+    let conclusion = libtest_mimic::run(&libtest, trials);
+    stream.lock().expect("one thread").finish()?;
+    Ok(conclusion)
+}
+
+fn trial(test: Test, limit: Duration, stream: Arc<Mutex<Stream>>) -> Trial {
+    Trial::ignorable_test(test.name(), move || {
+        let name = test.name();
+        let mut stream = stream.lock().expect("one thread");
+        stream.write(&Event::Start { test: name.clone() })?;
+        let (report, took) = child::run(test, limit);
+        for line in report.lines {
+            stream.write(&Event::Output { test: name.clone(), line })?;
+        }
+        let why = report.why;
+        stream.write(&Event::Result {
+            test: name.clone(),
+            outcome: report.outcome,
+            ms: took.as_millis() as u64,
+            why: why.clone(),
+        })?;
+        match report.outcome {
+            Outcome::Pass => Ok(Completion::Completed),
+            Outcome::Skip => Ok(Completion::ignored_with(why)),
+            other => {
+                Err(Failed::from(format!("{other}: {why}\nagain: memfd-seals --exact {name}")))
+            }
+        }
+    })
+}
+
+fn hello(nonce: String) -> Event {
+    let uname = nix::sys::utsname::uname().expect("uname");
+    Event::Hello {
+        nonce,
+        salt: build_salt(Path::new("/sys/kernel/notes")).unwrap_or_default(),
+        release: uname.release().to_string_lossy().into_owned(),
+        cpus: std::thread::available_parallelism().map_or(0, usize::from),
+        seal: need::probe_seal().to_string(),
+    }
+}
+
+/// The running kernel's CONFIG_BUILD_SALT: the note of type 0x100 with the name "Linux".
+fn build_salt(notes: &Path) -> Option<String> {
+    let notes = std::fs::read(notes).ok()?;
+    let word =
+        |at: usize| Some(u32::from_ne_bytes(notes.get(at..at + 4)?.try_into().ok()?) as usize);
+    let mut at = 0;
+    loop {
+        let (name_len, text_len, kind) = (word(at)?, word(at + 4)?, word(at + 8)?);
+        let name = at + 12;
+        let text = name + name_len.next_multiple_of(4);
+        if kind == 0x100 && notes.get(name..name + name_len)? == b"Linux\0" {
+            let text = notes.get(text..text + text_len)?;
+            return Some(String::from_utf8_lossy(text).trim_end_matches('\0').to_owned());
+        }
+        at = text + text_len.next_multiple_of(4);
+    }
+}
+
+/// The event stream as it is written.
+struct Stream {
+    to: Option<File>,
+    chain: Chain,
+    results: usize,
+}
+
+impl Stream {
+    fn new(to: Option<File>) -> Stream {
+        Stream { to, chain: Chain::default(), results: 0 }
+    }
+
+    fn write(&mut self, event: &Event) -> std::io::Result<()> {
+        self.results += usize::from(matches!(event, Event::Result { .. }));
+        let Some(to) = &mut self.to else { return Ok(()) };
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        self.chain.add(&line);
+        to.write_all(&line)
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        let taint = std::fs::read_to_string("/proc/sys/kernel/tainted").unwrap_or_default();
+        let done = Event::Done {
+            count: self.results,
+            sha256: self.chain.hex(),
+            taint: taint.trim().parse().unwrap_or(0),
+        };
+        self.write(&done)
+    }
+}
+
+/// What `--list` prints: a name and a description a line.
+pub fn list(arguments: &Arguments) -> String {
+    let selected = selected(arguments);
+    let tests = cases::all().into_iter().filter(|test| selected.contains(&test.name()));
+    let rows: Vec<_> = tests.map(|test| (test.name(), test.case.about)).collect();
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().map(|(name, about)| format!("{name:width$}  {about}\n")).collect()
+}

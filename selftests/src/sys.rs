@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! System calls and memory, and the only `unsafe` of the suite.
+//!
+//! Thin on purpose: one function a call, raw numbers in, errno out. Safe crates are used
+//! elsewhere for what is not under test.
+
+#![allow(unsafe_code)]
+
+use libc::{c_int, c_long, c_void};
+use nix::errno::Errno;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// What a raw system call gives: its value, or the errno.
+pub type Sys<T = i64> = Result<T, Errno>;
+
+/// Reads and writes of a shared mapping.
+pub const RW: c_int = libc::PROT_READ | libc::PROT_WRITE;
+/// Reads only.
+pub const RO: c_int = libc::PROT_READ;
+
+/// Seal bits of `include/uapi/linux/fcntl.h`; this is their one home.
+pub mod seal {
+    /// No more seals.
+    pub const SEAL: u32 = 0x0001;
+    /// No shrinking.
+    pub const SHRINK: u32 = 0x0002;
+    /// No growing.
+    pub const GROW: u32 = 0x0004;
+    /// No writing; refused while writable mappings exist.
+    pub const WRITE: u32 = 0x0008;
+    /// No writing except through old mappings.
+    pub const FUTURE_WRITE: u32 = 0x0010;
+    /// No change of the execute bits.
+    pub const EXEC: u32 = 0x0020;
+    /// No writing and no resizing except through old mappings.
+    pub const FS_WRITE: u32 = 0x0040;
+}
+
+/// Flags of `memfd_create(2)`.
+pub mod mfd {
+    pub const CLOEXEC: u32 = 0x0001;
+    pub const ALLOW_SEALING: u32 = 0x0002;
+    pub const HUGETLB: u32 = 0x0004;
+    pub const NOEXEC_SEAL: u32 = 0x0008;
+    pub const EXEC: u32 = 0x0010;
+}
+
+fn result(value: c_long) -> Sys {
+    if value == -1 { Err(Errno::last()) } else { Ok(value as i64) }
+}
+
+/// Any system call, its arguments as the kernel takes them.
+pub fn call(nr: c_long, args: [usize; 6]) -> Sys {
+    // SAFETY: the caller hands numbers to the kernel, which checks them; memory that they name
+    // is the caller's own and is only reached through `Map` and buffers that outlive the call.
+    result(unsafe { libc::syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]) })
+}
+
+/// `memfd_create(2)`; `name` without its NUL.
+pub fn memfd_create(name: &str, flags: u32) -> Sys<OwnedFd> {
+    let name = std::ffi::CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let fd = call(libc::SYS_memfd_create, [name.as_ptr() as usize, flags as usize, 0, 0, 0, 0])?;
+    Ok(own(fd as RawFd))
+}
+
+/// Takes ownership of a descriptor that a raw call has just returned.
+pub fn own(fd: RawFd) -> OwnedFd {
+    assert!(fd >= 0, "not a descriptor: {fd}");
+    // SAFETY: the caller got it from the kernel and gave it to nobody else.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// `fcntl(fd, F_ADD_SEALS, seals)`.
+pub fn add_seals(fd: &impl AsRawFd, seals: u32) -> Sys {
+    fcntl(fd, libc::F_ADD_SEALS, seals as usize)
+}
+
+/// `fcntl(fd, F_GET_SEALS)`.
+pub fn get_seals(fd: &impl AsRawFd) -> Sys {
+    fcntl(fd, libc::F_GET_SEALS, 0)
+}
+
+/// `fcntl(2)` with an integer argument.
+pub fn fcntl(fd: &impl AsRawFd, cmd: c_int, arg: usize) -> Sys {
+    call(libc::SYS_fcntl, [fd.as_raw_fd() as usize, cmd as usize, arg, 0, 0, 0])
+}
+
+/// `pwritev2(2)` of one buffer.
+pub fn pwritev2(fd: &impl AsRawFd, data: &[u8], offset: i64, flags: c_int) -> Sys {
+    let iov = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
+    // SAFETY: one iovec over a live buffer that the call only reads.
+    result(unsafe { libc::pwritev2(fd.as_raw_fd(), &iov, 1, offset, flags) } as c_long)
+}
+
+/// `process_vm_writev(2)` into this process.
+pub fn process_vm_write_self(data: &[u8], to: usize) -> Sys {
+    let local = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
+    let remote = libc::iovec { iov_base: to as *mut c_void, iov_len: data.len() };
+    // SAFETY: the kernel writes to `to` as it would for another process, checking the mapping.
+    result(unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) } as c_long)
+}
+
+/// A mapping that this process made, unmapped when dropped.
+#[derive(Debug)]
+pub struct Map {
+    addr: usize,
+    len: usize,
+}
+
+impl Map {
+    /// `mmap(2)`, the kernel choosing the address unless `flags` has MAP_FIXED.
+    pub fn at(addr: usize, len: usize, prot: c_int, flags: c_int, fd: RawFd, off: i64) -> Sys<Map> {
+        let args = [addr, len, prot as usize, flags as usize, fd as usize, off as usize];
+        Ok(Map { addr: call(libc::SYS_mmap, args)? as usize, len })
+    }
+
+    /// `mmap(2)` at an address of the kernel's choice.
+    pub fn new(len: usize, prot: c_int, flags: c_int, fd: &impl AsRawFd, off: i64) -> Sys<Map> {
+        Map::at(0, len, prot, flags, fd.as_raw_fd(), off)
+    }
+
+    /// Owns a mapping that another call made (mremap, for one).
+    pub fn adopt(addr: usize, len: usize) -> Map {
+        Map { addr, len }
+    }
+
+    /// Start address.
+    pub fn addr(&self) -> usize {
+        self.addr
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Stores a byte. The process dies by the signal that the kernel raises if it may not.
+    pub fn store(&self, off: usize, byte: u8) {
+        assert!(off < self.len);
+        // SAFETY: inside of the mapping; volatile, since others map the same pages.
+        unsafe { std::ptr::write_volatile((self.addr + off) as *mut u8, byte) }
+    }
+
+    /// Loads a byte; as `store`.
+    pub fn load(&self, off: usize) -> u8 {
+        assert!(off < self.len);
+        // SAFETY: as in `store`.
+        unsafe { std::ptr::read_volatile((self.addr + off) as *const u8) }
+    }
+
+    /// `mprotect(2)` on all of it.
+    pub fn protect(&self, prot: c_int) -> Sys {
+        call(libc::SYS_mprotect, [self.addr, self.len, prot as usize, 0, 0, 0])
+    }
+
+    /// `madvise(2)` on `len` bytes at `off`.
+    pub fn advise(&self, off: usize, len: usize, advice: c_int) -> Sys {
+        call(libc::SYS_madvise, [self.addr + off, len, advice as usize, 0, 0, 0])
+    }
+
+    /// `mremap(2)`: the new mapping. `self` is gone unless `old_len` is 0.
+    pub fn remap(self, old_len: usize, new_len: usize, flags: c_int) -> Sys<(Map, Option<Map>)> {
+        let args = [self.addr, old_len, new_len, flags as usize, 0, 0];
+        let addr = call(libc::SYS_mremap, args)? as usize;
+        if old_len == 0 {
+            return Ok((Map::adopt(addr, new_len), Some(self)));
+        }
+        std::mem::forget(self);
+        Ok((Map::adopt(addr, new_len), None))
+    }
+
+    /// `remap_file_pages(2)`: the page at `pgoff` (in pages) of the file into the first `len` bytes.
+    pub fn remap_file_pages(&self, len: usize, pgoff: usize) -> Sys {
+        call(libc::SYS_remap_file_pages, [self.addr, len, 0, pgoff, 0, 0])
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        let _ = call(libc::SYS_munmap, [self.addr, self.len, 0, 0, 0, 0]);
+    }
+}
+
+/// How a forked child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Exit(i32),
+    Signal(i32),
+}
+
+/// Forks. In the child, runs `body` and exits with its value, 101 if it panics; never returns.
+///
+/// Must be called while this process has one thread: the child allocates.
+pub fn fork(body: impl FnOnce() -> i32) -> Sys<Pid> {
+    // SAFETY: one thread (see above), so the child finds every lock free.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
+            // SAFETY: leaves without running the parent's exit handlers.
+            unsafe { libc::_exit(code) }
+        }
+    }
+}
+
+/// Forks, waits, and says how the child ended.
+pub fn in_child(body: impl FnOnce() -> i32) -> Sys<Ended> {
+    match waitpid(fork(body)?, None)? {
+        WaitStatus::Exited(_, code) => Ok(Ended::Exit(code)),
+        WaitStatus::Signaled(_, signal, _) => Ok(Ended::Signal(signal as i32)),
+        other => panic!("waitpid: {other:?}"),
+    }
+}
+
+/// Dies with its parent; for children that may be left behind.
+pub fn die_with_parent() {
+    // SAFETY: takes no pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: RawFd) {
+    let _ = call(libc::SYS_close_range, [first as usize, u32::MAX as usize, 0, 0, 0, 0]);
+}
+
+/// A system call of a 32-bit task, by `int 0x80`; arguments must fit in 32 bits.
+///
+/// Errors: ENOSYS where there is no such entry (the kernel kills the process by SIGSEGV if it was
+/// built without it, so probe in a child).
+#[cfg(target_arch = "x86_64")]
+pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
+    let [b, c, d, si, di, bp] = args;
+    let mut value = nr as u64;
+    // SAFETY: the kernel takes numbers; rbx and rbp are the compiler's, so they are put back.
+    unsafe {
+        std::arch::asm!(
+            "push rbp", "push rbx",
+            "mov ebx, r12d", "mov ebp, r13d",
+            "int 0x80",
+            "pop rbx", "pop rbp",
+            inout("rax") value,
+            in("rcx") c as u64, in("rdx") d as u64, in("rsi") si as u64, in("rdi") di as u64,
+            in("r12") b as u64, in("r13") bp as u64,
+            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+        );
+    }
+    let value = value as i32;
+    if (-4095..0).contains(&value) { Err(Errno::from_raw(-value)) } else { Ok(value as u32 as i64) }
+}
+
+/// Submits one io_uring operation and waits for it. What `entry` points to must outlive the call.
+pub fn uring(ring: &mut io_uring::IoUring, entry: &io_uring::squeue::Entry) -> Sys {
+    // SAFETY: waits for the completion, so nothing is pending when the caller's buffers go.
+    unsafe { ring.submission().push(entry) }.map_err(|_| Errno::EAGAIN)?;
+    ring.submit_and_wait(1).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    let value = ring.completion().next().ok_or(Errno::EAGAIN)?.result();
+    if value < 0 { Err(Errno::from_raw(-value)) } else { Ok(value as i64) }
+}
+
+/// Registers a mapping as the ring's fixed buffer 0.
+pub fn uring_fix(ring: &io_uring::IoUring, map: &Map) -> Sys {
+    let iov = libc::iovec { iov_base: map.addr() as *mut c_void, iov_len: map.len() };
+    // SAFETY: the pages are pinned by the kernel; the mapping may go before the ring does.
+    unsafe { ring.submitter().register_buffers(&[iov]) }
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    Ok(0)
+}

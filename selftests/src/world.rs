@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! What a case acts on: a file, what was mapped or opened before, and how it looked.
+
+use crate::case::{Check, Got, Setup, Stop};
+use crate::kind::Kind;
+use crate::sys::{self, Ended, Map, RO, RW, Sys, mfd, seal};
+use libc::c_int;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+/// What a fresh file is marked with. On hugetlbfs only the first page is, and the second stays a
+/// hole: to clear a huge page is what costs most of a case's time on an emulated machine.
+const MARK: u8 = 0x5a;
+/// Where a fresh file's offset stands, so that a call that moves it is seen.
+const OFFSET: i64 = 5;
+
+/// The file and what belongs to it.
+pub struct World {
+    /// What backs the file.
+    pub kind: Kind,
+    /// The file, through its first descriptor unless a row replaced it (`via`).
+    pub fd: OwnedFd,
+    /// Size of one page of this kind, bytes.
+    pub page: usize,
+    /// Size when made, bytes: two pages.
+    pub size: usize,
+    /// A shared mapping that was made before the seal, if the row made one.
+    pub old: Option<Map>,
+    /// What else the row needs to keep open: a pipe, a device, the first descriptor.
+    pub kept: Vec<OwnedFd>,
+    /// A mapping that the operation made and `after` looks at.
+    pub new: Option<Map>,
+    before: Option<Looks>,
+}
+
+/// How a file looks from outside.
+#[derive(Clone, PartialEq, Eq)]
+struct Looks {
+    offset: i64,
+    size: u64,
+    mode: u32,
+    seals: Sys,
+    flags: Sys,
+    contents: Vec<(usize, Vec<u8>)>,
+}
+
+/// The file's bytes, by offset: all of them on shmem. Of each huge page the first and last 4 KiB,
+/// and 16 bytes of each 64 KiB, which finds a hole, a zeroed or a moved page and any small write
+/// that a row makes.
+fn sample(file: &File, size: usize, page: usize) -> std::io::Result<Vec<(usize, Vec<u8>)>> {
+    const END: usize = 4 << 10;
+    const STRIDE: usize = 64 << 10;
+    let ends = (0..size).step_by(page).flat_map(|at| [(at, END), (at + page - END, END)]);
+    let between = (STRIDE..size).step_by(STRIDE).map(|at| (at, 16));
+    let mut parts: Vec<(usize, Vec<u8>)> = Vec::new();
+    for (at, len) in ends.chain(between) {
+        let mut bytes = vec![0; len.min(size - at)];
+        file.read_exact_at(&mut bytes, at as u64)?;
+        parts.push((at, bytes));
+    }
+    Ok(parts)
+}
+
+fn word(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A memfd that can be sealed: two pages, marked, offset 5, nothing mapped.
+pub fn fresh(kind: Kind) -> Setup {
+    with_flags(kind, mfd::ALLOW_SEALING)
+}
+
+/// As `fresh`, with these flags of `memfd_create(2)`.
+pub fn with_flags(kind: Kind, flags: u32) -> Setup {
+    let fd = sys::memfd_create("memfd-seals", mfd::CLOEXEC | kind.flags() | flags).map_err(word)?;
+    let page = kind.page();
+    World::over(kind, fd, page)
+}
+
+/// The usual case: an old writable mapping, then F_SEAL_FS_WRITE.
+pub fn sealed(kind: Kind) -> Setup {
+    fresh(kind)?.map(RW)?.seal(seal::FS_WRITE)
+}
+
+/// As `sealed`, acting through another descriptor opened after the seal.
+pub fn sealed_reopened(kind: Kind, flags: c_int) -> Setup {
+    sealed(kind)?.via(flags)
+}
+
+impl World {
+    /// Sizes and marks a file, and makes a world of it.
+    pub fn over(kind: Kind, fd: OwnedFd, page: usize) -> Setup {
+        let size = 2 * page;
+        nix::unistd::ftruncate(&fd, size as i64).map_err(word)?;
+        let world =
+            World { kind, fd, page, size, old: None, kept: Vec::new(), new: None, before: None };
+        let map = Map::new(size, RW, libc::MAP_SHARED, &world.fd, 0).map_err(word)?;
+        map.store(0, MARK);
+        if kind != Kind::Hugetlb {
+            map.store(page, MARK);
+            map.store(size - 1, MARK);
+        }
+        world.seek(OFFSET).map_err(word)?;
+        Ok(world)
+    }
+
+    /// Adds seals, for a setup.
+    pub fn seal(self, seals: u32) -> Setup {
+        sys::add_seals(&self.fd, seals)
+            .map_err(|errno| format!("F_ADD_SEALS {seals:#x}: {errno:?}"))?;
+        Ok(self)
+    }
+
+    /// Maps the whole file shared, as `old`.
+    pub fn map(mut self, prot: c_int) -> Setup {
+        self.old = Some(self.mmap(prot, libc::MAP_SHARED).map_err(word)?);
+        Ok(self)
+    }
+
+    /// Opens the file again through /proc and acts through that descriptor from now on.
+    pub fn via(mut self, flags: c_int) -> Setup {
+        let fd = self.reopen(flags).map_err(|errno| format!("reopen: {errno:?}"))?;
+        if flags & libc::O_ACCMODE != libc::O_WRONLY {
+            nix::unistd::lseek(&fd, OFFSET, nix::unistd::Whence::SeekSet).map_err(word)?;
+        }
+        let first = std::mem::replace(&mut self.fd, fd);
+        self.kept.push(first);
+        Ok(self)
+    }
+
+    /// Keeps a descriptor open until the case ends.
+    pub fn keep(mut self, fd: OwnedFd) -> World {
+        self.kept.push(fd);
+        self
+    }
+
+    /// `/proc/self/fd/N` of the file.
+    pub fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.fd.as_raw_fd())
+    }
+
+    /// Opens the file again through /proc.
+    pub fn reopen(&self, flags: c_int) -> Sys<OwnedFd> {
+        let flags = nix::fcntl::OFlag::from_bits_retain(flags | libc::O_CLOEXEC);
+        nix::fcntl::open(self.path().as_str(), flags, nix::sys::stat::Mode::empty())
+    }
+
+    /// `mmap(2)` of the whole file.
+    pub fn mmap(&self, prot: c_int, flags: c_int) -> Sys<Map> {
+        Map::new(self.size, prot, flags, &self.fd, 0)
+    }
+
+    /// `mmap(2)` of the whole file, kept as `new` for `after`.
+    pub fn mmap_new(&mut self, prot: c_int, flags: c_int) -> Got {
+        self.new = Some(self.mmap(prot, flags)?);
+        Ok(0)
+    }
+
+    /// The mapping from before the seal.
+    pub fn old(&self) -> &Map {
+        self.old.as_ref().expect("the row's setup maps")
+    }
+
+    /// The mapping that the operation made.
+    pub fn new(&self) -> &Map {
+        self.new.as_ref().expect("the row's op maps")
+    }
+
+    /// `pwrite(2)`.
+    pub fn pwrite(&self, offset: usize, data: &[u8]) -> Got {
+        let args = [self.fd.as_raw_fd() as usize, data.as_ptr() as usize, data.len(), offset, 0, 0];
+        Ok(sys::call(libc::SYS_pwrite64, args)?)
+    }
+
+    /// `write(2)` at the file's offset.
+    pub fn write(&self, data: &[u8]) -> Got {
+        let args = [self.fd.as_raw_fd() as usize, data.as_ptr() as usize, data.len(), 0, 0, 0];
+        Ok(sys::call(libc::SYS_write, args)?)
+    }
+
+    /// `ftruncate(2)`.
+    pub fn ftruncate(&self, size: usize) -> Got {
+        Ok(sys::call(libc::SYS_ftruncate, [self.fd.as_raw_fd() as usize, size, 0, 0, 0, 0])?)
+    }
+
+    /// `fallocate(2)`.
+    pub fn fallocate(&self, mode: c_int, offset: usize, len: usize) -> Got {
+        let fd = self.fd.as_raw_fd() as usize;
+        Ok(sys::call(libc::SYS_fallocate, [fd, mode as usize, offset, len, 0, 0])?)
+    }
+
+    /// `fcntl(fd, F_ADD_SEALS, seals)`.
+    pub fn add_seals(&self, seals: u32) -> Got {
+        Ok(sys::add_seals(&self.fd, seals)?)
+    }
+
+    fn seek(&self, offset: i64) -> Sys {
+        nix::unistd::lseek(&self.fd, offset, nix::unistd::Whence::SeekSet)
+    }
+
+    fn looks(&self) -> Result<Looks, String> {
+        let reader = File::from(self.reopen(libc::O_RDONLY).map_err(word)?);
+        let stat = nix::sys::stat::fstat(&reader).map_err(word)?;
+        let contents = sample(&reader, stat.st_size as usize, self.page).map_err(word)?;
+        let here = nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
+        Ok(Looks {
+            offset: here.map_err(word)?,
+            size: stat.st_size as u64,
+            mode: stat.st_mode,
+            seals: sys::get_seals(&self.fd),
+            flags: sys::fcntl(&self.fd, libc::F_GETFL, 0),
+            contents,
+        })
+    }
+
+    /// Remembers how the file looks.
+    pub fn remember(&mut self) -> Check {
+        self.before = Some(self.looks()?);
+        Ok(())
+    }
+
+    /// The file looks as it did: offset, size, mode, seals, flags and every byte.
+    pub fn unchanged(&self) -> Check {
+        self.unchanged_but(|_| {})
+    }
+
+    /// As `unchanged`, but for the seals.
+    pub fn unchanged_but_seals(&self) -> Check {
+        let seals = sys::get_seals(&self.fd);
+        self.unchanged_but(|looks| looks.seals = seals)
+    }
+
+    fn unchanged_but(&self, edit: impl Fn(&mut Looks)) -> Check {
+        let mut before = self.before.clone().ok_or("nothing was remembered")?;
+        edit(&mut before);
+        let after = self.looks()?;
+        same("offset", before.offset, after.offset)?;
+        same("size", before.size, after.size)?;
+        same("mode", format!("{:o}", before.mode), format!("{:o}", after.mode))?;
+        same("seals", before.seals, after.seals)?;
+        same("F_GETFL", before.flags, after.flags)?;
+        for ((at, old), (_, new)) in before.contents.iter().zip(&after.contents) {
+            if let Some(byte) = (0..old.len()).find(|&byte| old[byte] != new[byte]) {
+                let (at, old, new) = (at + byte, old[byte], new[byte]);
+                return Err(format!("contents changed: byte {at} was {old:#x}, is {new:#x}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The size is this.
+    pub fn size_is(&self, size: usize) -> Check {
+        same("size", size as i64, nix::sys::stat::fstat(&self.fd).map_err(word)?.st_size)
+    }
+
+    /// F_GET_SEALS gives exactly these.
+    pub fn seals_are(&self, seals: u32) -> Check {
+        same("seals", Ok(seals as i64), sys::get_seals(&self.fd))
+    }
+
+    /// The byte at `offset`, read through a descriptor, is this.
+    pub fn byte_is(&self, offset: usize, byte: u8) -> Check {
+        let mut got = [0];
+        File::from(self.reopen(libc::O_RDONLY).map_err(word)?)
+            .read_exact_at(&mut got, offset as u64)
+            .map_err(word)?;
+        same(&format!("byte {offset}"), byte, got[0])
+    }
+
+    /// A store through this mapping is seen by a reader of the file.
+    pub fn reaches_file(&self, map: &Map) -> Check {
+        map.store(1, 0xc3);
+        self.byte_is(1, 0xc3)
+    }
+
+    /// A store through this mapping is not seen by a reader of the file.
+    pub fn isolated_from_file(&self, map: &Map) -> Check {
+        self.byte_is(1, 0)?;
+        map.store(1, 0xc3);
+        self.byte_is(1, 0)
+    }
+}
+
+/// Both are the same, or what differs.
+pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, got: T) -> Check {
+    if expected == got {
+        Ok(())
+    } else {
+        Err(format!("{what}: expected {expected:?}, got {got:?}"))
+    }
+}
+
+/// The operation must fail with this errno: for a second look in `after`.
+pub fn refused(what: &str, errno: Errno, got: Got) -> Check {
+    same(what, Err(Stop::Errno(errno)), got)
+}
+
+/// Runs in a forked child: 0, or the signal that killed it.
+pub fn outlives(body: impl FnOnce()) -> Got {
+    let ended = sys::in_child(|| {
+        body();
+        0
+    })?;
+    match ended {
+        Ended::Exit(0) => Ok(0),
+        Ended::Exit(code) => panic!("the child exited with {code}"),
+        Ended::Signal(signal) => {
+            Err(Stop::Signal(Signal::try_from(signal).expect("a known signal")))
+        }
+    }
+}
+
+/// Stores a byte from a forked child, which may be killed.
+pub fn store_in_child(map: &Map, offset: usize, byte: u8) -> Got {
+    outlives(|| map.store(offset, byte))
+}
+
+/// The mapping can be read.
+pub fn readable(map: &Map) -> Check {
+    same("first byte", MARK, map.load(0))
+}
+
+/// Read-only shared mapping of the whole file.
+pub fn map_ro(world: &mut World) -> Got {
+    world.mmap_new(RO, libc::MAP_SHARED)
+}
