@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! From a built kernel to a verdict: suite, intree, initramfs, boot, verdict.
+
+pub mod accel;
+pub mod boot;
+pub mod initramfs;
+pub mod intree;
+pub mod qemu;
+pub mod record;
+pub mod report;
+pub mod splat;
+pub mod stamp;
+pub mod stream;
+pub mod suite;
+pub mod tally;
+#[cfg(test)]
+mod tests;
+pub mod verdict;
+pub mod watch;
+
+use crate::class::{Class, Refusal, Step};
+use crate::kernel::Kernel;
+use accel::{Accel, Choice, Memory};
+use boot::{Boot, Ended, Limits};
+use memfd_seals::events::Outcome;
+use qemu::{Machine, Qemu};
+use record::Folder;
+use splat::Patterns;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tally::{Counts, Surprise};
+use verdict::{Evidence, Verdict};
+
+/// What the caller decides.
+pub struct Options {
+    /// The workspace's root.
+    pub repo: PathBuf,
+    /// Where small memories are kept.
+    pub cache: PathBuf,
+    /// QEMU's name or path: "qemu-system-x86_64".
+    pub qemu: String,
+    /// Whether KVM may be tried.
+    pub kvm: bool,
+    pub cpus: u32,
+    pub memory_mib: u32,
+    /// More arguments of /init: `--require-seal`, words of a filter. No double quotes.
+    pub init: Vec<String>,
+    /// Whether the report lists the names by predicted outcome.
+    pub grouped: bool,
+    /// Steps before these, with milliseconds, for summary.json.
+    pub earlier: Vec<(String, u128)>,
+}
+
+/// A run that came to a verdict.
+pub struct Finished {
+    pub verdict: Verdict,
+    pub choice: Choice,
+    /// The run's folder; `latest` points to it.
+    pub folder: PathBuf,
+    /// Each step with milliseconds, earlier ones included.
+    pub steps: Vec<(String, u128)>,
+    /// What to print; its last line is `verdict: <class>`.
+    pub report: Vec<String>,
+}
+
+/// Told at each step's end: its name, what came of it, and how long it took.
+pub type Told<'a> = &'a mut dyn FnMut(&str, &str, Duration);
+
+struct Run<'a> {
+    kernel: &'a Kernel,
+    options: &'a Options,
+    folder: Folder,
+    steps: Vec<(String, u128)>,
+    choice: Option<Choice>,
+    stop: &'a AtomicBool,
+    told: Told<'a>,
+}
+
+/// Boots `kernel` and judges it by `expected`, the planned tests in order with what is predicted
+/// of each. A refusal means that there was nothing to judge; its class is in summary.json too.
+pub fn run(
+    kernel: &Kernel,
+    expected: &[(String, Outcome)],
+    options: &Options,
+    stop: &AtomicBool,
+    told: Told,
+) -> Step<Finished> {
+    let folder = Folder::create(&options.repo, kernel)?;
+    let steps = options.earlier.clone();
+    let mut run = Run { kernel, options, folder, steps, choice: None, stop, told };
+    match run.until_verdict(expected) {
+        Ok(verdict) => {
+            let choice = run.choice.clone().unwrap_or_else(|| Choice::tcg("nothing ran"));
+            let (class, line) = (verdict.class, verdict.line.as_str());
+            run.summarize(class, line, &verdict.counts, &verdict.surprises)?;
+            run.folder.publish()?;
+            let report = report::lines(&verdict, expected, &choice, options.grouped);
+            Ok(Finished { verdict, choice, folder: run.folder.path, steps: run.steps, report })
+        }
+        Err(refusal) => {
+            // The refusal is the news; that it could not be written down too would hide it.
+            let _ = run
+                .summarize(refusal.class, &refusal.line, &Counts::default(), &[])
+                .and_then(|()| run.folder.publish());
+            Err(refusal)
+        }
+    }
+}
+
+impl Run<'_> {
+    fn until_verdict(&mut self, expected: &[(String, Outcome)]) -> Step<Verdict> {
+        let kernel = self.kernel;
+        let repo = &self.options.repo;
+        let guest = repo.join("target/guest");
+        let patterns = Patterns::load(&repo.join("qemu/splats.txt"))?;
+        let qemu = qemu::find(&self.options.qemu, &self.options.cache)?;
+        let suite = self.step("suite", || {
+            let suite = suite::build(repo)?;
+            Ok((news(suite.built, "static"), suite.binary))
+        })?;
+        let tool = self.step("memfd_test", || {
+            let tool = intree::build(&kernel.source_tree, &guest)?;
+            Ok((news(tool.built, "the kernel's own"), tool.binary))
+        })?;
+        let initrd = self.step("initramfs", || {
+            let programs = [("/init", suite.as_path()), ("/memfd_test", &tool)];
+            let archive = initramfs::build(&kernel.build_dir, &programs, &guest)?;
+            Ok((news(archive.built, "/init, /memfd_test"), archive.path))
+        })?;
+        let nonce = nonce()?;
+        let boot = self.boot(&qemu, &initrd, &nonce)?;
+        let start = Instant::now();
+        let verdict = verdict::judge(&Evidence {
+            expected,
+            events: &boot.events,
+            console: &boot.console,
+            words: &boot.words,
+            ended: &boot.ended,
+            nonce: &nonce,
+            salt: &kernel.salt,
+            patterns: &patterns,
+        });
+        self.note("verdict", verdict.class.word(), start.elapsed());
+        Ok(verdict)
+    }
+
+    /// Boots with what [`accel::choose`] says, and again under TCG if KVM didn't carry it.
+    fn boot(&mut self, qemu: &Qemu, initrd: &Path, nonce: &str) -> Step<Boot> {
+        let vmlinux = &self.kernel.vmlinux;
+        let cache = &self.options.cache;
+        let (mut choice, memory) = match self.options.kvm {
+            false => (Choice::tcg("as asked"), None),
+            true => accel::choose(Path::new("/dev/kvm"), || {
+                Memory::open(cache, &qemu.version, vmlinux)
+            })?,
+        };
+        let mut boot = self.boot_once(qemu, initrd, nonce, &choice)?;
+        if let (Accel::Kvm, Some(why)) = (choice.accel, kvm_failed(&boot)) {
+            let why = format!("/dev/kvm opens, but {why}");
+            choice = Choice::tcg(&why);
+            boot = self.boot_once(qemu, initrd, nonce, &choice)?;
+            // A kernel that says hello to no one says nothing about KVM.
+            if let (Some(memory), Some(_)) = (memory, boot.hello_after) {
+                memory.failed(&why)?;
+            }
+        }
+        Ok(boot)
+    }
+
+    fn boot_once(
+        &mut self,
+        qemu: &Qemu,
+        initrd: &Path,
+        nonce: &str,
+        choice: &Choice,
+    ) -> Step<Boot> {
+        self.choice = Some(choice.clone());
+        let mut init: Vec<String> =
+            ["--events", "/dev/vport0p1", "--nonce", nonce, "--poweroff", "reboot"]
+                .map(str::to_owned)
+                .to_vec();
+        init.extend(self.options.init.iter().cloned());
+        let machine = Machine {
+            vmlinux: &self.kernel.vmlinux,
+            initrd,
+            accel: choice.accel,
+            cpus: self.options.cpus,
+            memory_mib: self.options.memory_mib,
+            init: &init,
+        };
+        let by_hand = machine.args("/dev/stdout", "results-by-hand.jsonl");
+        self.folder.write("qemu-command.txt", &qemu::paste(&qemu.path, &by_hand))?;
+        let args = machine.args(boot::CONSOLE, boot::EVENTS);
+        let limits = Limits::of(choice.accel);
+        let boot = boot::run(&qemu.path, &args, &self.folder.path, limits, self.stop)?;
+        self.note("boot", &format!("{}; QEMU {}", choice.why, qemu.version), boot.took);
+        Ok(boot)
+    }
+
+    fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Step<(String, T)>) -> Step<T> {
+        if self.stop.load(Ordering::Relaxed) {
+            let line = format!("stopped before {name}: the same command can be run again");
+            return Err(Refusal::new(Class::Interrupted, line));
+        }
+        let start = Instant::now();
+        let result = work();
+        // A child that the terminal's Ctrl-C ended must not look like a build that failed.
+        if result.is_err() && self.stop.load(Ordering::Relaxed) {
+            let line = format!("stopped in {name}: the same command can be run again");
+            return Err(Refusal::new(Class::Interrupted, line));
+        }
+        let (what, value) = result?;
+        self.note(name, &what, start.elapsed());
+        Ok(value)
+    }
+
+    fn note(&mut self, name: &str, what: &str, took: Duration) {
+        (self.told)(name, what, took);
+        match self.steps.iter_mut().find(|(of, _)| of == name) {
+            Some((_, ms)) => *ms += took.as_millis(),
+            None => self.steps.push((name.to_owned(), took.as_millis())),
+        }
+    }
+
+    fn summarize(
+        &self,
+        class: Class,
+        line: &str,
+        counts: &Counts,
+        surprises: &[Surprise],
+    ) -> Step<()> {
+        let choice = self.choice.as_ref();
+        self.folder.summarize(self.kernel, class, line, choice, counts, surprises, &self.steps)
+    }
+}
+
+/// Why a boot under KVM has to be repeated without; None if it carried the kernel to hello.
+fn kvm_failed(boot: &Boot) -> Option<String> {
+    let said = boot::complaint(&boot.words);
+    match (&boot.ended, boot.hello_after) {
+        (Ended::Kvm(why), _) => Some(format!("QEMU said: {why}")),
+        (_, Some(_)) => None,
+        (Ended::Limit(limit), None) => Some(limit.clone()),
+        (Ended::Exited(_) | Ended::Killed(_), None) => Some(match said {
+            Some(said) => format!("QEMU said: {said}"),
+            None => "the guest said no hello".to_owned(),
+        }),
+    }
+}
+
+fn news(built: bool, what: &str) -> String {
+    if built { what.to_owned() } else { format!("{what}, unchanged") }
+}
+
+/// 32 hex digits that no other boot had.
+fn nonce() -> Step<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+        .map_err(|e| Refusal::new(Class::Internal, format!("/dev/urandom: {e}")))?;
+    Ok(stamp::hex(&bytes))
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! QEMU's command line, and which QEMU it is.
+
+use super::accel::Accel;
+use super::stamp;
+use crate::class::{Class, Refusal, Step};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The oldest QEMU whose microvm has `acpi=`.
+const OLDEST: (u32, u32) = (5, 2);
+
+/// A QEMU that is new enough.
+pub struct Qemu {
+    pub path: PathBuf,
+    /// As it says itself: "7.2.22".
+    pub version: String,
+}
+
+/// Finds `name` (a path, or a name looked up in PATH) and asks its version; the answer is kept in
+/// `cache` for as long as the file stays the same. Refuses (class qemu) an absent or old one.
+pub fn find(name: &str, cache: &Path) -> Step<Qemu> {
+    let absent =
+        || Refusal::new(Class::Qemu, format!("{name}: not found: install qemu-system-x86"));
+    let path = which(name).ok_or_else(absent)?;
+    let stat = std::fs::metadata(&path).map_err(|_| absent())?;
+    let key = format!(
+        "{} {} {} {}.{:09} {}.{:09}",
+        path.display(),
+        stat.ino(),
+        stat.size(),
+        stat.mtime(),
+        stat.mtime_nsec(),
+        stat.ctime(),
+        stat.ctime_nsec()
+    );
+    let memo = cache.join("qemu-version");
+    let known = std::fs::read_to_string(&memo).unwrap_or_default();
+    let version = match known.split_once('\n') {
+        Some((of, version)) if of == key && parse(version).is_some() => version.to_owned(),
+        _ => {
+            let version = ask(&path)?;
+            stamp::folder(cache)?;
+            stamp::replace(&memo, format!("{key}\n{version}").as_bytes())?;
+            version
+        }
+    };
+    match parse(&version) {
+        Some(numbers) if numbers >= OLDEST => Ok(Qemu { path, version }),
+        _ => Err(Refusal::new(
+            Class::Qemu,
+            format!(
+                "{}: version {version} is too old: {}.{} is the least",
+                path.display(),
+                OLDEST.0,
+                OLDEST.1
+            ),
+        )),
+    }
+}
+
+fn which(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Path::new(name).is_file().then(|| PathBuf::from(name));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn ask(path: &Path) -> Step<String> {
+    let refuse =
+        |why: &str| Refusal::new(Class::Qemu, format!("{} --version: {why}", path.display()));
+    let output =
+        Command::new(path).arg("--version").output().map_err(|e| refuse(&e.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.split_once("version ").and_then(|(_, rest)| rest.split_whitespace().next());
+    match version {
+        Some(version) if parse(version).is_some() => Ok(version.to_owned()),
+        _ => Err(refuse("says nothing that is a version: reinstall qemu-system-x86")),
+    }
+}
+
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(['.', '-', '+']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// One machine to boot.
+pub struct Machine<'a> {
+    pub vmlinux: &'a Path,
+    pub initrd: &'a Path,
+    pub accel: Accel,
+    pub cpus: u32,
+    pub memory_mib: u32,
+    /// Arguments of /init.
+    pub init: &'a [String],
+}
+
+impl Machine<'_> {
+    /// QEMU's arguments. `console` and `events` are the files that the two channels go to.
+    pub fn args(&self, console: &str, events: &str) -> Vec<String> {
+        let accel = match self.accel {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        };
+        [
+            // QEMU's own additions to the kernel's command line would come after ` -- ` and so
+            // reach /init instead of the kernel: off, and the device is named by hand.
+            "-M",
+            "microvm,acpi=off,usb=off,auto-kernel-cmdline=off",
+            "-accel",
+            accel,
+            "-cpu",
+            "max",
+            "-smp",
+            &self.cpus.to_string(),
+            "-m",
+            &format!("{}M", self.memory_mib),
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-kernel",
+            &self.vmlinux.to_string_lossy(),
+            "-initrd",
+            &self.initrd.to_string_lossy(),
+            "-chardev",
+            &format!("file,id=console,path={}", comma(console)),
+            "-serial",
+            "chardev:console",
+            "-chardev",
+            &format!("file,id=events,path={}", comma(events)),
+            "-device",
+            "virtio-serial-device,bus=virtio-mmio-bus.0,max_ports=2",
+            "-device",
+            "virtserialport,chardev=events,nr=1",
+            "-append",
+            &self.append(),
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    /// The kernel's command line.
+    fn append(&self) -> String {
+        [
+            // microvm's first transport, where it is without ACPI.
+            "virtio_mmio.device=512@0xfeb00000:5",
+            // Words from the first instruction on, so that an early panic is seen.
+            "console=ttyS0 earlycon=uart8250,io,0x3f8",
+            // Notices too: warnings, and the banner that shows life, at no cost in time.
+            "loglevel=6",
+            "reboot=t panic=-1",
+            // 256 old ptys cost 0.15 s under TCG.
+            "pty.legacy_count=0",
+            "hugepages=24 kho=on liveupdate=on",
+            "--",
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(self.init.iter().map(|word| quoted(word)))
+        .collect::<Vec<_>>()
+        .join(" ")
+    }
+}
+
+/// QEMU reads a doubled comma as one.
+fn comma(path: &str) -> String {
+    path.replace(',', ",,")
+}
+
+/// The kernel splits its command line at spaces, but for those in double quotes.
+fn quoted(word: &str) -> String {
+    if word.contains(' ') { format!("\"{word}\"") } else { word.to_owned() }
+}
+
+/// The command as a person pastes it into a shell.
+pub fn paste(qemu: &Path, args: &[String]) -> String {
+    let word = |word: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@+%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.to_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    let mut text = word(&qemu.to_string_lossy());
+    for arg in args {
+        text.push_str(if arg.starts_with('-') && !arg.starts_with("--") { " \\\n  " } else { " " });
+        text.push_str(&word(arg));
+    }
+    text.push('\n');
+    text
+}

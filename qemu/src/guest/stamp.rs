@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! Content decides whether a step can be skipped, and files appear whole or not at all.
+
+use crate::class::{Class, Refusal, Step};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Lower-case hex SHA-256 over `words`, and over the names and contents of `paths`; folders count
+/// with all they hold. A path that can't be read is refused (class build).
+pub fn digest(words: &[&str], paths: &[&Path]) -> Step<String> {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    words.iter().for_each(|word| add(word.as_bytes()));
+    for root in paths {
+        let mut files = Vec::new();
+        collect(root, &mut files).map_err(|e| unreadable(root, &e))?;
+        files.sort();
+        for file in files {
+            let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
+            add(name.as_bytes());
+            add(&fs::read(&file).map_err(|e| unreadable(&file, &e))?);
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !fs::metadata(path)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    fs::read_dir(path)?.try_for_each(|entry| collect(&entry?.path(), files))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+    Refusal::new(Class::Build, format!("{}: cannot be read: {error}", path.display()))
+}
+
+/// Puts `bytes` at `path` by a rename, so that a reader sees the old file or the new one.
+pub fn replace(path: &Path, bytes: &[u8]) -> Step<()> {
+    let refuse = |e: io::Error| unwritable(path, &e);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mut file =
+        tempfile::Builder::new().permissions(mode).tempfile_in(folder).map_err(refuse)?;
+    io::Write::write_all(&mut file, bytes).map_err(refuse)?;
+    file.persist(path).map_err(|e| refuse(e.error))?;
+    Ok(())
+}
+
+/// The refusal of a write: no-space if that is why, else cache.
+pub fn unwritable(path: &Path, error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::new(
+            Class::NoSpace,
+            format!("{}: no space left: free some and run again", path.display()),
+        ),
+        _ => Refusal::new(Class::Cache, format!("{}: cannot be written: {error}", path.display())),
+    }
+}
+
+/// Makes a folder and its parents.
+pub fn folder(path: &Path) -> Step<()> {
+    fs::create_dir_all(path).map_err(|e| unwritable(path, &e))
+}
+
+/// Removes all but the newest `keep` entries of `folder` whose names start with `prefix`.
+/// A run beside this one may do the same, so what is already gone is no error.
+pub fn prune(folder: &Path, prefix: &str, keep: usize) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    found.sort();
+    for (_, path) in found.iter().rev().skip(keep) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// The last lines of a log, for a refusal.
+pub fn tail(log: &Path, lines: usize) -> Vec<String> {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].iter().map(|line| line.to_string()).collect()
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! Builds the suite as one static binary, which is all of the guest's user space.
+
+use super::stamp;
+use crate::class::{Class, Refusal, Step};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PACKAGE: &str = "memfd-seals";
+const STATIC: &str = "-C target-feature=+crt-static";
+
+/// The suite's binary, and whether it had to be built.
+pub struct Suite {
+    pub binary: PathBuf,
+    pub built: bool,
+}
+
+/// Builds the suite of the workspace `repo` into `repo/target/guest`.
+///
+/// Cargo's own check that nothing changed takes about 100 ms here, so a stamp over the contents
+/// of all that goes into the suite, and over the product, is asked first.
+pub fn build(repo: &Path) -> Step<Suite> {
+    let target_dir = repo.join("target/guest");
+    stamp::folder(&target_dir)?;
+    let libc = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
+    let triple = format!("{}-unknown-linux-{libc}", std::env::consts::ARCH);
+    let binary = target_dir.join(&triple).join("release").join(PACKAGE);
+    let flags = match std::env::var("RUSTFLAGS") {
+        Ok(flags) => format!("{flags} {STATIC}"),
+        Err(_) => STATIC.to_owned(),
+    };
+    let inputs = ["selftests", "Cargo.toml", "Cargo.lock"].map(|name| repo.join(name));
+    let inputs = stamp::digest(&[&triple, &flags], &inputs.each_ref().map(PathBuf::as_path))?;
+    let stamped = target_dir.join("suite.stamp");
+    let with_product = |binary: &Path| stamp::digest(&[&inputs], &[binary]);
+    if let (Ok(old), Ok(now)) = (fs::read_to_string(&stamped), with_product(&binary)) {
+        if old == now {
+            return Ok(Suite { binary, built: false });
+        }
+    }
+    compile(repo, &target_dir, &triple, &flags)?;
+    is_static(&binary)?;
+    stamp::replace(&stamped, with_product(&binary)?.as_bytes())?;
+    Ok(Suite { binary, built: true })
+}
+
+fn compile(repo: &Path, target_dir: &Path, triple: &str, flags: &str) -> Step<()> {
+    let log = target_dir.join("suite.log");
+    let cannot = |e: std::io::Error| stamp::unwritable(&log, &e);
+    let out = File::create(&log).map_err(cannot)?;
+    let err = out.try_clone().map_err(cannot)?;
+    // Under `cargo run` the variable names the very cargo in use.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(&cargo)
+        .current_dir(repo)
+        .args(["build", "--release", "--locked", "-p", PACKAGE, "--target", triple])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("RUSTFLAGS", flags)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(std::process::Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .status()
+        .map_err(|e| {
+            let line = format!("{}: {e}: install cargo", cargo.to_string_lossy());
+            Refusal::new(Class::Tools, line)
+        })?;
+    if status.success() {
+        return Ok(());
+    }
+    let mut refusal =
+        Refusal::new(Class::Build, format!("the suite did not build: see {}", log.display()));
+    refusal.detail = stamp::tail(&log, 12);
+    if refusal.detail.iter().any(|line| line.contains("No space left on device")) {
+        refusal.class = Class::NoSpace;
+    }
+    Err(refusal)
+}
+
+/// Refuses anything but a 64-bit little-endian ELF without an interpreter: nothing in the guest
+/// could load it, and the kernel would only say "No working init found".
+pub fn is_static(binary: &Path) -> Step<()> {
+    let refuse = |why: &str| Refusal::new(Class::Build, format!("{}: {why}", binary.display()));
+    let elf = fs::read(binary).map_err(|e| refuse(&e.to_string()))?;
+    match has_interpreter(&elf) {
+        Some(false) => Ok(()),
+        Some(true) => Err(refuse("is linked dynamically: remove what overrides crt-static")),
+        None => Err(refuse("is not a 64-bit ELF file")),
+    }
+}
+
+/// Whether a program header has the type PT_INTERP (3); None if these are no ELF64 headers.
+fn has_interpreter(elf: &[u8]) -> Option<bool> {
+    let u16_at = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
+    if elf.get(..6)? != b"\x7fELF\x02\x01" {
+        return None;
+    }
+    let table = u64::from_le_bytes(elf.get(32..40)?.try_into().ok()?) as usize;
+    let (size, count) = (u16_at(54)? as usize, u16_at(56)? as usize);
+    let mut found = false;
+    for index in 0..count {
+        let at = table.checked_add(index * size)?;
+        found |= elf.get(at..at.checked_add(4)?)? == 3u32.to_le_bytes();
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_has_an_interpreter_and_text_is_no_elf() {
+        let shell = fs::read("/proc/self/exe").unwrap();
+        assert!(has_interpreter(&shell).is_some());
+        assert_eq!(has_interpreter(b"#!/bin/sh\n"), None);
+        assert_eq!(has_interpreter(&shell[..40]), None);
+    }
+}

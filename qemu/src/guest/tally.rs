@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! What the guest reported, test by test, read leniently: for people to see. The verdict takes
+//! only the surprises from here, and only after the stream has been proven sound.
+
+use super::stream::Stream;
+use memfd_seals::events::{Event, Outcome};
+use std::collections::HashMap;
+
+/// How many tests came out how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub pass: usize,
+    pub fail: usize,
+    pub error: usize,
+    pub skip: usize,
+    pub timeout: usize,
+}
+
+/// One test's report, as the guest sent it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Test {
+    pub name: String,
+    pub outcome: Outcome,
+    /// Wall time in the guest, milliseconds.
+    pub ms: u64,
+    pub why: String,
+    /// Lines it wanted a person to see.
+    pub output: Vec<String>,
+}
+
+/// A test that came out otherwise than predicted, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Surprise {
+    pub name: String,
+    pub predicted: Outcome,
+    /// None: no result.
+    pub got: Option<Outcome>,
+    pub why: String,
+}
+
+/// The results, each name's first.
+pub fn tests(stream: &Stream) -> Vec<Test> {
+    let mut outputs: HashMap<&str, Vec<String>> = HashMap::new();
+    let mut tests: Vec<Test> = Vec::new();
+    for line in &stream.lines {
+        match &line.event {
+            Event::Output { test, line } => {
+                outputs.entry(test).or_default().push(line.clone());
+            }
+            Event::Result { test, outcome, ms, why } => tests.push(Test {
+                name: test.clone(),
+                outcome: *outcome,
+                ms: *ms,
+                why: why.clone(),
+                output: outputs.remove(test.as_str()).unwrap_or_default(),
+            }),
+            _ => {}
+        }
+    }
+    tests
+}
+
+/// Every expected test whose result is not the predicted one, in the expected order: empty only
+/// if each has a result, and the predicted one.
+pub fn surprises(expected: &[(String, Outcome)], tests: &[Test]) -> Vec<Surprise> {
+    let by_name: HashMap<&str, &Test> = tests.iter().rev().map(|t| (&*t.name, t)).collect();
+    let surprise = |(name, predicted): &(String, Outcome)| {
+        let test = by_name.get(name.as_str());
+        let got = test.map(|test| test.outcome);
+        let why = test.map_or(String::from("no result"), |test| test.why.clone());
+        (got != Some(*predicted)).then(|| Surprise {
+            name: name.clone(),
+            predicted: *predicted,
+            got,
+            why,
+        })
+    };
+    expected.iter().filter_map(surprise).collect()
+}
+
+/// Results by outcome.
+pub fn counts(tests: &[Test]) -> Counts {
+    let of = |outcome| tests.iter().filter(|test| test.outcome == outcome).count();
+    Counts {
+        pass: of(Outcome::Pass),
+        fail: of(Outcome::Fail),
+        error: of(Outcome::Error),
+        skip: of(Outcome::Skip),
+        timeout: of(Outcome::Timeout),
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! Every way to lie that we could think of, and what each is called.
+
+mod boots;
+mod consoles;
+mod verdicts;
