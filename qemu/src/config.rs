@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The config step: tinyconfig, the fragment, the salt, and the check that every option asked
+//! for is still there after olddefconfig.
+
+use crate::class::{Class, Refusal, Step};
+use crate::files::{self, hash, read_stamp, write_stamp};
+use crate::run::{self, command};
+use crate::series::Applied;
+use crate::source::Base;
+use crate::tree::WorkTree;
+use crate::ui::Ui;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SALT: &str = "CONFIG_BUILD_SALT";
+
+/// What is asked of the kernel's configuration.
+pub struct Fragment {
+    /// "default", or what `CONFIG=` names: part of the working folder's name.
+    pub name: String,
+    /// Kconfig lines.
+    pub text: String,
+}
+
+/// A configured build folder.
+pub struct Config {
+    /// The build salt: a hash of base, series, fragment and compiler.
+    pub salt: String,
+    /// The number of options asked for.
+    pub asked: usize,
+    /// Whether nothing had to be done.
+    pub unchanged: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stamp {
+    /// Hash of all that decides about the options.
+    inputs: String,
+    salt: String,
+    /// Of `.config`.
+    sha256: String,
+}
+
+impl Fragment {
+    /// `qemu/kernel.config`, followed by what `CONFIG=` names: a file, or `<name>` for
+    /// `qemu/<name>.config`.
+    pub fn find(repo: &Path, given: Option<&str>) -> Step<Fragment> {
+        let mut text = files::read_text(&repo.join("qemu/kernel.config"))?;
+        let Some(given) = given else { return Ok(Fragment { name: "default".into(), text }) };
+        let named = repo.join("qemu").join(format!("{given}.config"));
+        let path = if named.is_file() { named } else { PathBuf::from(given) };
+        let more = std::fs::read_to_string(&path).map_err(|e| {
+            let line = format!(
+                "CONFIG={given}: {e}; give a file of Kconfig lines, or the X of a qemu/X.config"
+            );
+            Refusal::new(Class::Usage, line)
+        })?;
+        text.push_str(&more);
+        let full = std::fs::canonicalize(&path).map_err(files::refuse(&path))?;
+        Ok(Fragment { name: crate::source::name_for(&full), text })
+    }
+}
+
+/// Configures the build folder. Refuses with [`Class::Config`], naming each option that was asked
+/// for and is not there.
+pub fn configure(
+    work: &WorkTree,
+    base: &Base,
+    applied: &Applied,
+    fragment: &Fragment,
+    ui: &mut Ui,
+) -> Step<Config> {
+    let compiler = compiler()?;
+    let common = [base.id.as_str(), &fragment.text, &compiler];
+    let salt = hash(common.into_iter().chain([applied.series_hash.as_str()]));
+    let salt = salt[..32].to_owned();
+    let decides = applied.files.iter().filter(|(path, _)| decides(path));
+    let decides: Vec<String> =
+        decides.map(|(p, c)| format!("{p} {}", c.as_ref().map_or("", |c| &c.blob))).collect();
+    let inputs = hash(common.into_iter().chain(decides.iter().map(String::as_str)));
+    let (at, dot) = (work.dir.join("config.json"), work.build.join(".config"));
+    let asked = asked(&fragment.text);
+    let done = |unchanged| Config { salt: salt.clone(), asked: asked.len(), unchanged };
+
+    let stamp: Option<Stamp> = read_stamp(&at);
+    let intact = stamp.filter(|s| s.inputs == inputs && is(&dot, &s.sha256));
+    let unchanged = intact.as_ref().is_some_and(|s| s.salt == salt);
+    if unchanged {
+        return Ok(done(true));
+    }
+    files::remove(&at)?;
+    if intact.is_some() {
+        let text = with_salt(&files::read_text(&dot)?, &salt);
+        files::write(&dot, text.as_bytes())?;
+    } else {
+        let log = work.dir.join("config.log");
+        files::remove(&log)?;
+        make(work, "tinyconfig", &log, ui)?;
+        let text = format!("{}\n{}\n{SALT}=\"{salt}\"\n", files::read_text(&dot)?, fragment.text);
+        files::write(&dot, text.as_bytes())?;
+        make(work, "olddefconfig", &log, ui)?;
+    }
+    let text = files::read_text(&dot)?;
+    let mut lost = lost(&asked, &text);
+    if value_of(&options(&text), SALT) != format!("\"{salt}\"") {
+        lost.push(format!("{SALT} was not taken"));
+    }
+    if !lost.is_empty() {
+        let line = format!("olddefconfig did not keep what was asked for: {}", lost.join(", "));
+        return Err(Refusal::new(Class::Config, line));
+    }
+    let sha256 = hash([text.as_bytes()]);
+    write_stamp(&at, &Stamp { inputs, salt: salt.clone(), sha256 })?;
+    Ok(done(false))
+}
+
+/// The kernel's make on a working folder.
+pub fn kernel_make(work: &WorkTree) -> Command {
+    let mut make = command("make");
+    make.arg("-C").arg(&work.source).arg(format!("O={}", work.build.display()));
+    // Fixed, so that equal inputs give an equal vmlinux.
+    make.args(["KBUILD_BUILD_TIMESTAMP=2001-09-09", "KBUILD_BUILD_USER=qemu-test"]);
+    make.args(["KBUILD_BUILD_HOST=localhost", "KBUILD_BUILD_VERSION=1", "ARCH=x86_64"]);
+    make
+}
+
+fn make(work: &WorkTree, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
+    let mut tick = || ui.progress(|| format!("make {target}"));
+    let status = run::logged(kernel_make(work).arg(target), log, &mut tick)?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = files::read_text(log)?;
+    let class = if run::full(&said) { Class::NoSpace } else { Class::Config };
+    let mut refusal =
+        Refusal::new(class, format!("make {target} failed; its output is in {}", log.display()));
+    refusal.detail = crate::build::errors(&said);
+    Err(refusal)
+}
+
+/// The first line of `gcc --version`.
+fn compiler() -> Step<String> {
+    let text =
+        run::check(command("gcc").arg("--version"), Class::Tools, "gcc --version", &mut || ())?;
+    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned())
+}
+
+/// Whether a file of the series can change which options there are, or their defaults.
+fn decides(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with("Kconfig")
+        || path.starts_with("scripts/")
+        || path == "Makefile"
+        || name.ends_with("config")
+}
+
+fn is(path: &Path, sha256: &str) -> bool {
+    std::fs::read(path).is_ok_and(|content| hash([content]) == sha256)
+}
+
+/// Option and value of each line; "n" for "is not set". A later line wins, as in Kconfig.
+fn options(text: &str) -> BTreeMap<&str, &str> {
+    let option = |line: &'_ str| -> Option<(usize, usize)> {
+        if let Some(name) = line.strip_prefix("# ").and_then(|l| l.strip_suffix(" is not set")) {
+            return name.starts_with("CONFIG_").then_some((2, 2 + name.len()));
+        }
+        (line.starts_with("CONFIG_")).then(|| (0, line.find('=').unwrap_or(0)))
+    };
+    let mut options = BTreeMap::new();
+    for line in text.lines().map(str::trim_end) {
+        if let Some((from, to)) = option(line).filter(|(from, to)| from < to) {
+            let value = if from == 2 { "n" } else { &line[to + 1..] };
+            options.insert(&line[from..to], value);
+        }
+    }
+    options
+}
+
+fn asked(fragment: &str) -> BTreeMap<&str, &str> {
+    options(fragment)
+}
+
+fn value_of<'a>(options: &BTreeMap<&str, &'a str>, name: &str) -> &'a str {
+    options.get(name).copied().unwrap_or("n")
+}
+
+/// What was asked for and is otherwise, in words.
+fn lost(asked: &BTreeMap<&str, &str>, config: &str) -> Vec<String> {
+    let got = options(config);
+    let differ = asked.iter().filter(|(name, value)| value_of(&got, name) != **value);
+    let words = |(name, value): (&&str, &&str)| match got.get(*name) {
+        None => format!("{name}={value} is gone"),
+        Some(other) => format!("{name}={value} became {other}"),
+    };
+    differ.map(words).collect()
+}
+
+/// `.config` with another salt.
+fn with_salt(config: &str, salt: &str) -> String {
+    let line = |line: &str| {
+        if line.starts_with("CONFIG_BUILD_SALT=") {
+            format!("{SALT}=\"{salt}\"\n")
+        } else {
+            format!("{line}\n")
+        }
+    };
+    config.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const GOT: &str =
+        "# Automatic\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S=\"x=y\"\nCONFIG_M=m\n";
+
+    #[rstest]
+    #[case("CONFIG_A=y\nCONFIG_S=\"x=y\"\n", &[])]
+    #[case("CONFIG_B=y\n", &["CONFIG_B=y became n"])]
+    #[case("CONFIG_NONSENSE=y\n", &["CONFIG_NONSENSE=y is gone"])]
+    #[case("# CONFIG_NONSENSE is not set\nCONFIG_B=n\n", &[])]
+    #[case("# CONFIG_A is not set\n", &["CONFIG_A=n became y"])]
+    #[case("CONFIG_M=y\n", &["CONFIG_M=y became m"])]
+    #[case("CONFIG_B=y\nCONFIG_B=n\n# CONFIG_C=y is a comment\n", &[])]
+    fn dropped_options_are_named(#[case] fragment: &str, #[case] want: &[&str]) {
+        assert_eq!(lost(&asked(fragment), GOT), want);
+    }
+
+    #[rstest]
+    #[case("mm/Kconfig", true)]
+    #[case("mm/Kconfig.debug", true)]
+    #[case("scripts/cc-version.sh", true)]
+    #[case("kernel/configs/tiny.config", true)]
+    #[case("Makefile", true)]
+    #[case("mm/Makefile", false)]
+    #[case("mm/shmem.c", false)]
+    fn files_that_decide(#[case] path: &str, #[case] want: bool) {
+        assert_eq!(decides(path), want);
+    }
+
+    #[test]
+    fn only_the_salts_line_changes() {
+        let old = "CONFIG_A=y\nCONFIG_BUILD_SALT=\"old\"\n# CONFIG_B is not set\n";
+        let new = "CONFIG_A=y\nCONFIG_BUILD_SALT=\"new\"\n# CONFIG_B is not set\n";
+        assert_eq!(with_salt(old, "new"), new);
+    }
+}
