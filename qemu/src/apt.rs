@@ -2,6 +2,7 @@
 //! A private apt: the machine's own mirrors, proxies and keys, but a state folder of its own, so
 //! that it needs no root, verifies the archive's signature, and leaves the machine as it is.
 
+use crate::cache::Temp;
 use crate::class::{Class, Step};
 use crate::files::{self, mkdir};
 use crate::run::{self, Tick, command};
@@ -27,12 +28,12 @@ pub fn mirrors() -> Step<Vec<String>> {
 
 /// One mirror's view of one suite.
 pub struct Apt {
-    dir: PathBuf,
+    dir: Temp,
 }
 
 impl Apt {
-    /// Sets up a private apt in the empty folder `dir`.
-    pub fn new(dir: PathBuf) -> Step<Apt> {
+    /// Sets up a private apt in the empty folder `dir`, which goes with it.
+    pub fn new(dir: Temp) -> Step<Apt> {
         for folder in ["state/lists/partial", "cache/archives/partial", "empty"] {
             mkdir(&dir.join(folder))?;
         }

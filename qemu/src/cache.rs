@@ -60,11 +60,12 @@ impl Cache {
     }
 
     /// A new empty folder on the cache's file system, to be renamed into place when complete.
-    pub fn temp(&self) -> Step<PathBuf> {
-        let path =
-            self.root.join("tmp").join(self.made.fetch_add(1, Ordering::Relaxed).to_string());
-        mkdir(&path)?;
-        Ok(path)
+    /// What is left of it goes when it is dropped.
+    pub fn temp(&self) -> Step<Temp> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed).to_string();
+        let temp = Temp(self.root.join("tmp").join(number));
+        mkdir(&temp)?;
+        Ok(temp)
     }
 
     /// Moves what stands at `path`, if anything, out of the way in one step, then removes it.
@@ -73,8 +74,7 @@ impl Cache {
             return Ok(());
         }
         let aside = self.temp()?;
-        files::rename(path, &aside.join("old"))?;
-        files::remove(&aside)
+        files::rename(path, &aside.join("old"))
     }
 
     /// SHA-256 of a big file, read again only when its size, times or inode have changed.
@@ -96,6 +96,24 @@ impl Cache {
             }
         }
         Ok(sha256)
+    }
+}
+
+/// A folder in `tmp/`.
+pub struct Temp(PathBuf);
+
+impl std::ops::Deref for Temp {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        // What can't be removed now is removed when the next run starts.
+        let _ = files::remove(&self.0);
     }
 }
 

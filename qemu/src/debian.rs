@@ -56,13 +56,11 @@ pub fn find(cache: &Cache, base: &str, ui: &mut Ui) -> Step<Found> {
     let (mut others, mut answered) = (Vec::new(), false);
     for suite in SUITES {
         for mirror in &mirrors {
-            let dir = cache.temp()?;
-            let apt = Apt::new(dir.clone())?;
+            let apt = Apt::new(cache.temp()?)?;
             let fetched = apt.fetch_lists(mirror, suite, &mut || {
                 ui.progress(|| format!("asking a Debian mirror for {suite}"))
             })?;
             if !fetched {
-                files::remove(&dir)?;
                 continue;
             }
             answered = true;
@@ -72,7 +70,6 @@ pub fn find(cache: &Cache, base: &str, ui: &mut Ui) -> Step<Found> {
                 return fetch(cache, base, &own, ui).map(Found::Ready);
             }
             others.extend(offers);
-            files::remove(&dir)?;
             break;
         }
     }
@@ -98,8 +95,7 @@ fn cached(cache: &Cache, base: &str) -> Option<Base> {
 /// Downloads and unpacks one package.
 pub fn fetch(cache: &Cache, base: &str, candidate: &Candidate, ui: &mut Ui) -> Step<Base> {
     let Candidate { package, version, suite, mirror } = candidate;
-    let dir = cache.temp()?;
-    let apt = Apt::new(dir.join("apt"))?;
+    let apt = Apt::new(cache.temp()?)?;
     let fetched = apt.fetch_lists(mirror, suite, &mut || ())?;
     if !fetched {
         let line =
@@ -109,8 +105,7 @@ pub fn fetch(cache: &Cache, base: &str, candidate: &Candidate, ui: &mut Ui) -> S
     // Renamed into place when complete: a kill while it is unpacked costs no second download.
     let kept = cache.path(format!("{package}_{}.deb", version.replace(['/', ':'], "_")));
     if !kept.is_file() {
-        let into = dir.join("deb");
-        files::mkdir(&into)?;
+        let into = cache.temp()?;
         ui.note(&format!("downloading {package} {version} from {suite}"));
         let deb = apt.download(package, version, &into, &mut || {
             ui.progress(|| format!("downloading {package}: {} MB", megabytes(&into)))
@@ -129,7 +124,6 @@ pub fn fetch(cache: &Cache, base: &str, candidate: &Candidate, ui: &mut Ui) -> S
     let unpacked = Unpacked { package: package.clone(), version: version.clone(), sha256, kernel };
     write_stamp(&cache.path(format!("debian-{base}.json")), &unpacked)?;
     files::remove(&kept)?;
-    files::remove(&dir)?;
     Ok(Base { unchanged: false, ..describe(cache, base, &unpacked) })
 }
 
@@ -142,12 +136,11 @@ fn unpack(cache: &Cache, deb: &Path, package: &str, place: &Path, ui: &mut Ui) -
     let dir = cache.temp()?;
     let tick = |ui: &mut Ui| ui.progress(|| format!("unpacking {package}"));
     let mut extract = command("dpkg-deb");
-    extract.arg("-x").arg(deb).arg(&dir);
+    extract.arg("-x").arg(deb).arg(dir.as_os_str());
     run::check(&mut extract, Class::Source, "dpkg-deb -x", &mut || tick(ui))?;
     let packed = dir.join(format!("usr/src/{package}.tar.xz"));
     source::untar(&packed, &dir, &mut || tick(ui))?;
-    files::rename(&dir.join(package), place)?;
-    files::remove(&dir)
+    files::rename(&dir.join(package), place)
 }
 
 fn offers(apt: &Apt, suite: &str, mirror: &str) -> Step<Vec<Candidate>> {

@@ -68,7 +68,7 @@ pub fn uncommitted(cache: &Cache, path: &Path, ui: &mut Ui) -> Step<Base> {
     if !private.is_dir() {
         let dir = cache.temp()?;
         let mut init = git(&dir);
-        init.args(["init", "-q", "--bare"]).arg(&dir);
+        init.args(["init", "-q", "--bare"]).arg(dir.as_os_str());
         run::check(&mut init, Class::Source, "git init", &mut || ())?;
         files::rename(&dir, &private)?;
     }

@@ -124,9 +124,9 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
     // What can be wrong in the request is said before anything is fetched.
     let series = Series::find(&request.repo, request.series.as_deref(), &request.base)?;
     let wanted = base_version(request)?;
-    let cache = Cache::open(ui)?;
 
     ui.begin("source");
+    let cache = Cache::open(ui)?;
     let base = match &request.kernel {
         Some(kernel) => source::given(&cache, kernel, ui)?,
         None => match debian::find(&cache, &wanted, ui)? {

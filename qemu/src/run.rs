@@ -121,7 +121,7 @@ pub fn failed(class: Class, what: &str, out: &Output) -> Refusal {
     let said = lines
         .iter()
         .find(|l| l.starts_with("E:") || l.starts_with("error") || l.starts_with("fatal"))
-        .or(lines.last());
+        .or(lines.first());
     let said = said.map_or_else(|| out.status.to_string(), |l| l.trim().to_owned());
     Refusal::new(class, format!("{what}: {said}"))
 }
@@ -186,7 +186,7 @@ mod tests {
     #[rstest]
     #[case("exit 0", true, "")]
     #[case("echo 'fatal: that' >&2; echo 'hint: this' >&2; exit 3", false, "sh: fatal: that")]
-    #[case("echo this >&2; exit 3", false, "sh: this")]
+    #[case("echo this >&2; echo that >&2; exit 3", false, "sh: this")]
     #[case("exit 3", false, "sh: exit status: 3")]
     fn status_is_checked(#[case] script: &str, #[case] good: bool, #[case] line: &str) {
         let got = check(command("sh").args(["-c", script]), Class::Internal, "sh", &mut || ());

@@ -99,7 +99,6 @@ impl Series {
         write_stamp(&made.join("applied.json"), &applied)?;
         cache.discard(&place)?;
         files::rename(&made, &place)?;
-        files::remove(&dir)?;
         Ok(Applied { store, ..applied })
     }
 }

@@ -79,7 +79,6 @@ fn tarball(cache: &Cache, path: &Path, ui: &mut Ui) -> Step<Base> {
         let top = top_folder(&dir)?;
         is_kernel(path, &top)?;
         files::rename(&top, &place)?;
-        files::remove(&dir)?;
     }
     let version = is_kernel(path, &place)?;
     Ok(Base {

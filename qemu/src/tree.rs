@@ -131,7 +131,6 @@ fn rewrite<'a>(
             rewritten += 1;
         }
     }
-    files::remove(&temp)?;
     Ok(rewritten)
 }
 
