@@ -16,6 +16,16 @@ use std::process::Command;
 
 const SALT: &str = "CONFIG_BUILD_SALT";
 
+/// What syncconfig makes, and whether the salt stands in it. The empty file tells fixdep which
+/// objects the salt is in.
+const SYNCED: &[(&str, bool)] = &[
+    ("include/generated/autoconf.h", true),
+    ("include/generated/rustc_cfg", true),
+    ("include/config/BUILD_SALT", false),
+    ("include/config/auto.conf.cmd", false),
+    ("include/config/auto.conf", true),
+];
+
 /// What is asked of the kernel's configuration.
 pub struct Fragment {
     /// "default", or what `CONFIG=` names: part of the working folder's name.
@@ -91,9 +101,8 @@ pub fn configure(
         return Ok(done(true));
     }
     files::remove(&at)?;
-    if intact.is_some() {
-        let text = with_salt(&files::read_text(&dot)?, &salt);
-        files::write(&dot, text.as_bytes())?;
+    if let Some(Stamp { salt: old, .. }) = intact {
+        resalt(&work.build, &old, &salt)?;
     } else {
         let log = work.dir.join("config.log");
         files::remove(&log)?;
@@ -197,6 +206,32 @@ fn lost(asked: &BTreeMap<&str, &str>, config: &str) -> Vec<String> {
     differ.map(words).collect()
 }
 
+/// Changes the salt, and nothing else, in `.config` and in what syncconfig made of it, as
+/// syncconfig would: it reads all of Kconfig, which takes longer than compiling a file.
+///
+/// `.config` is written first and auto.conf last. A run that is killed in between leaves a
+/// `.config` that is newer, and then make runs syncconfig itself. So it does where these files
+/// are not what is expected here.
+fn resalt(build: &Path, old: &str, new: &str) -> Step<()> {
+    let dot = build.join(".config");
+    let age = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
+    let mut generated = Vec::new();
+    for (name, salted) in SYNCED {
+        let path = build.join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if age(&path) >= age(&dot) && text.contains(old) == *salted {
+            generated.push((path, text.replace(old, new)));
+        }
+    }
+    files::write(&dot, with_salt(&files::read_text(&dot)?, new).as_bytes())?;
+    if generated.len() == SYNCED.len() {
+        for (path, text) in generated {
+            files::write(&path, text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
 /// `.config` with another salt.
 fn with_salt(config: &str, salt: &str) -> String {
     let line = |line: &str| {
@@ -239,6 +274,26 @@ mod tests {
     #[case("mm/shmem.c", false)]
     fn files_that_decide(#[case] path: &str, #[case] want: bool) {
         assert_eq!(decides(path), want);
+    }
+
+    #[rstest]
+    #[case::in_step("", "new")]
+    #[case::of_another_salt("other ", "old")]
+    fn generated_files_follow_the_salt(#[case] spoilt: &str, #[case] want: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        files::write(&path(".config"), b"CONFIG_BUILD_SALT=\"old\"\n").unwrap();
+        for (name, salted) in SYNCED {
+            files::mkdir(path(name).parent().unwrap()).unwrap();
+            files::write(&path(name), if *salted { b"old\n" } else { b"" }).unwrap();
+        }
+        if !spoilt.is_empty() {
+            files::write(&path("include/generated/rustc_cfg"), spoilt.as_bytes()).unwrap();
+        }
+        resalt(dir.path(), "old", "new").unwrap();
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        assert_eq!(read(".config"), "CONFIG_BUILD_SALT=\"new\"\n");
+        assert_eq!(read("include/config/auto.conf").trim(), want);
     }
 
     #[test]

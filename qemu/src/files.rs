@@ -63,6 +63,12 @@ pub fn print(path: &Path) -> Option<[i64; 6]> {
     Some([size, ino, m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
 }
 
+/// Whether the file system that holds `path` has next to nothing left (under 1 MiB).
+pub fn is_full(path: &Path) -> bool {
+    nix::sys::statvfs::statvfs(path)
+        .is_ok_and(|s| s.blocks_available() * s.fragment_size() < 1 << 20)
+}
+
 /// Makes a folder and its parents.
 pub fn mkdir(path: &Path) -> Step<()> {
     fs::create_dir_all(path).map_err(refuse(path))

@@ -134,7 +134,12 @@ fn read_tree(state: &GitTree, place: &Path, tick: Tick) -> Step<()> {
     read.env("GIT_WORK_TREE", place.join("tree")).env("GIT_INDEX_FILE", place.join("index"));
     read.current_dir(place.join("tree"));
     read.args(["read-tree", "--reset", "-u", &state.tree]);
-    run::check(&mut read, Class::Source, "git read-tree", tick).map(drop)
+    // Git says that it could not write a file, and not why.
+    let class = |refusal: Refusal| match files::is_full(place) {
+        true => Refusal { class: Class::NoSpace, ..refusal },
+        false => refusal,
+    };
+    run::check(&mut read, Class::Source, "git read-tree", tick).map(drop).map_err(class)
 }
 
 /// Whether tracked files of a checkout differ from HEAD.
