@@ -190,3 +190,7 @@ fn git(git_dir: &Path) -> Command {
     }
     git
 }
+
+#[cfg(test)]
+#[path = "gittree_tests.rs"]
+mod tests;

@@ -3,8 +3,9 @@
 
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
-use crate::config::{self, Fragment};
+use crate::config;
 use crate::debian::{self, Found};
+use crate::fragment::Fragment;
 use crate::series::{Applied, Series};
 use crate::source::{self, Base};
 use crate::ui::Ui;

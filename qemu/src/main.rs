@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod debian;
 mod files;
+mod fragment;
 mod gittree;
 mod interrupt;
 mod kernel;
