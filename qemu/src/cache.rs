@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The one cache folder. What stands in it outside `tmp/` is complete: things are made in `tmp/`
+//! and renamed, and `tmp/` is emptied when a run starts.
+//!
+//! One lock guards the whole folder until the process ends. Children inherit it: after a
+//! `kill -9` the next run waits for an orphaned make instead of building beside it.
+
+use crate::class::{Class, Refusal, Step};
+use crate::files::{self, mkdir, read_stamp, refuse, write_stamp};
+use crate::interrupt;
+use crate::ui::Ui;
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+const NAME: &str = "fs-write-seal";
+
+static HELD: Mutex<Option<Flock<File>>> = Mutex::new(None);
+
+/// The cache folder, locked by this process.
+pub struct Cache {
+    root: PathBuf,
+    made: AtomicUsize,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Memo {
+    print: [i64; 6],
+    sha256: String,
+}
+
+impl Cache {
+    /// Opens the folder of this user, waiting with one plain line while another run uses it.
+    pub fn open(ui: &mut Ui) -> Step<Cache> {
+        Cache::open_at(location(|name| std::env::var_os(name).map(PathBuf::from))?, ui)
+    }
+
+    /// Opens a given folder.
+    pub fn open_at(root: PathBuf, ui: &mut Ui) -> Step<Cache> {
+        mkdir(&root)?;
+        lock(&root.join("lock"), ui)?;
+        let cache = Cache { root, made: AtomicUsize::new(0) };
+        let tmp = cache.path("tmp");
+        if std::fs::read_dir(&tmp).is_ok_and(|mut entries| entries.next().is_some()) {
+            ui.note("removing what an interrupted run left");
+        }
+        files::remove(&tmp)?;
+        mkdir(&tmp)?;
+        Ok(cache)
+    }
+
+    /// A place in the cache.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// A new empty folder on the cache's file system, to be renamed into place when complete.
+    /// What is left of it goes when it is dropped.
+    pub fn temp(&self) -> Step<Temp> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed).to_string();
+        let temp = Temp(self.root.join("tmp").join(number));
+        mkdir(&temp)?;
+        Ok(temp)
+    }
+
+    /// Moves what stands at `path`, if anything, out of the way in one step, then removes it.
+    pub fn discard(&self, path: &Path) -> Step<()> {
+        if path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let aside = self.temp()?;
+        files::rename(path, &aside.join("old"))
+    }
+
+    /// SHA-256 of a big file, read again only when its size, times or inode have changed.
+    pub fn hash_of(&self, path: &Path) -> Step<String> {
+        let (key, store) = (path.to_string_lossy().into_owned(), self.path("hashes.json"));
+        let mut memos: BTreeMap<String, Memo> = read_stamp(&store).unwrap_or_default();
+        let before = files::print(path);
+        if let (Some(memo), Some(print)) = (memos.get(&key), before) {
+            if memo.print == print {
+                return Ok(memo.sha256.clone());
+            }
+        }
+        let sha256 = files::hash_file(path)?;
+        if let Some(print) = before {
+            if files::print(path) == Some(print) {
+                memos.retain(|path, _| Path::new(path).exists());
+                memos.insert(key, Memo { print, sha256: sha256.clone() });
+                write_stamp(&store, &memos)?;
+            }
+        }
+        Ok(sha256)
+    }
+}
+
+/// A folder in `tmp/`.
+pub struct Temp(PathBuf);
+
+impl std::ops::Deref for Temp {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        // What can't be removed now is removed when the next run starts.
+        let _ = files::remove(&self.0);
+    }
+}
+
+/// Where the cache is, as the XDG base directory specification has it: relative paths don't count.
+fn location(variable: impl Fn(&str) -> Option<PathBuf>) -> Step<PathBuf> {
+    let absolute = |path: &PathBuf| path.is_absolute();
+    variable("XDG_CACHE_HOME")
+        .filter(absolute)
+        .or_else(|| variable("HOME").filter(absolute).map(|home| home.join(".cache")))
+        .map(|dir| dir.join(NAME))
+        .ok_or_else(|| {
+            Refusal::new(Class::Cache, "neither XDG_CACHE_HOME nor HOME is set: no cache folder")
+        })
+}
+
+fn lock(path: &Path, ui: &mut Ui) -> Step<()> {
+    let mut file = File::options().create(true).append(true).open(path).map_err(refuse(path))?;
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|e| refuse(path)(e.into()))?;
+    let mut told = false;
+    let held = loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => break held,
+            Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
+            Err((_, e)) => return Err(refuse(path)(e.into())),
+        }
+        if !std::mem::replace(&mut told, true) {
+            ui.note("waiting for another run that uses the same cache folder");
+        }
+        interrupt::check()?;
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    *HELD.lock().unwrap_or_else(|e| e.into_inner()) = Some(held);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Some("/x"), Some("/home/u"), Some("/x/fs-write-seal"))]
+    #[case(None, Some("/home/u"), Some("/home/u/.cache/fs-write-seal"))]
+    #[case(Some(""), Some("/home/u"), Some("/home/u/.cache/fs-write-seal"))]
+    #[case(Some("x"), None, None)]
+    #[case(None, None, None)]
+    fn cache_home(
+        #[case] xdg: Option<&str>,
+        #[case] home: Option<&str>,
+        #[case] want: Option<&str>,
+    ) {
+        let got = location(|name| if name == "HOME" { home } else { xdg }.map(PathBuf::from));
+        assert_eq!(got.ok(), want.map(PathBuf::from));
+    }
+
+    #[test]
+    fn leftovers_go_and_hashes_follow_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("c");
+        mkdir(&root.join("tmp/half")).unwrap();
+        let cache = Cache::open_at(root.clone(), &mut Ui::new()).unwrap();
+        assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 0);
+        let big = dir.path().join("big");
+        std::fs::write(&big, "one").unwrap();
+        let one = cache.hash_of(&big).unwrap();
+        assert_eq!(cache.hash_of(&big).unwrap(), one);
+        std::fs::write(&big, "other").unwrap();
+        assert_ne!(cache.hash_of(&big).unwrap(), one);
+        cache.discard(&big).unwrap();
+        assert!(!big.exists());
+    }
+}

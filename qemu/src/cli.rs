@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The command line, and the variables that `make` passes on.
+
+use crate::class::{Class, Refusal, Step};
+use crate::kernel::Request;
+use clap::{Parser, Subcommand};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+/// Builds a patched kernel, boots it in QEMU with the suite as /init, and gives a verdict.
+#[derive(Debug, Parser)]
+#[command(name = "qemu-test", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Do>,
+
+    /// A kernel's git tree, unpacked tree or tarball; unset: Debian's package
+    #[arg(long, env = "KERNEL", global = true, value_name = "PATH")]
+    kernel: Option<String>,
+
+    /// A folder of patches, `none` or `hollow`; unset: patches/<BASE>
+    #[arg(long, env = "SERIES", global = true, value_name = "FOLDER")]
+    series: Option<String>,
+
+    /// A folder in patches/; unset: mainline
+    #[arg(long, env = "BASE", global = true, value_name = "NAME")]
+    base: Option<String>,
+
+    /// More options: a file of Kconfig lines, or X for qemu/X.config
+    #[arg(long, env = "CONFIG", global = true, value_name = "FILE")]
+    config: Option<String>,
+
+    /// Only the tests whose name contains this
+    #[arg(long, env = "FILTER", global = true, value_name = "TEXT")]
+    filter: Option<String>,
+
+    /// Jobs of the kernel's make; unset: one for each CPU
+    #[arg(long, env = "JOBS", global = true, value_name = "N")]
+    jobs: Option<String>,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Do {
+    /// Build, boot and judge (the default)
+    Run,
+    /// Only apply the series to the base, in a scratch repository
+    Apply,
+    /// Only build the kernel
+    Build,
+    /// Print how a run can end, with exit codes
+    Classes,
+}
+
+impl Cli {
+    /// What is asked for, in the clone that `here` is in. Empty variables count as unset.
+    pub fn request(&self, here: &Path) -> Step<Request> {
+        let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
+        let jobs = match set(&self.jobs) {
+            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            Some(given) => given
+                .parse::<NonZeroUsize>()
+                .map(NonZeroUsize::get)
+                .map_err(|_| usage(format!("JOBS={given} is no number of jobs; give 1 or more")))?,
+        };
+        let base = set(&self.base).unwrap_or_else(|| "mainline".into());
+        if base.contains('/') || base.starts_with('.') {
+            return Err(usage(format!("BASE={base} is no name of a folder in patches/")));
+        }
+        Ok(Request {
+            repo: repo(here)?,
+            kernel: set(&self.kernel).map(PathBuf::from),
+            series: set(&self.series),
+            base,
+            config: set(&self.config),
+            filter: set(&self.filter),
+            jobs,
+        })
+    }
+}
+
+fn usage(line: String) -> Refusal {
+    Refusal::new(Class::Usage, line)
+}
+
+/// The clone that a folder is in.
+fn repo(here: &Path) -> Step<PathBuf> {
+    let is_ours = |dir: &&Path| dir.join("qemu/kernel.config").is_file();
+    here.ancestors().find(is_ours).map(Path::to_owned).ok_or_else(|| {
+        usage(format!("{} is not in a clone of this project; run it from there", here.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn request(args: &[&str]) -> Step<Request> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Cli::try_parse_from([&["qemu-test"], args].concat()).unwrap().request(here)
+    }
+
+    #[rstest]
+    #[case(&["--jobs", "0"], "JOBS=0 is no number of jobs; give 1 or more")]
+    #[case(&["--jobs", "two"], "JOBS=two is no number of jobs; give 1 or more")]
+    #[case(&["--base", "../x"], "BASE=../x is no name of a folder in patches/")]
+    fn bad_values_get_one_line(#[case] args: &[&str], #[case] line: &str) {
+        let refusal = request(args).unwrap_err();
+        assert_eq!((refusal.class, refusal.line.as_str()), (Class::Usage, line));
+    }
+
+    #[test]
+    fn empty_is_unset() {
+        let got = request(&["--kernel", "", "--series", "", "--base", "", "--jobs", ""]).unwrap();
+        assert_eq!((got.kernel, got.series, got.base.as_str()), (None, None, "mainline"));
+        assert!(got.jobs > 0 && got.repo.join("qemu/kernel.config").is_file());
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! From a request to a built kernel: source, series, config, build.
+
+use crate::cache::Cache;
+use crate::class::{Class, Refusal, Step};
+use crate::config;
+use crate::debian::{self, Found};
+use crate::fragment::Fragment;
+use crate::series::{Applied, Series};
+use crate::source::{self, Base};
+use crate::ui::Ui;
+use crate::{build, files, tools, tree};
+use std::path::PathBuf;
+
+/// How many of Debian's other versions are tried when the base's own has left the archive.
+const TRIES: usize = 4;
+
+/// What a person asked for.
+#[derive(Clone, Debug)]
+#[allow(dead_code)] // The guest half reads the rest.
+pub struct Request {
+    /// The project's folder.
+    pub repo: PathBuf,
+    /// `KERNEL=`
+    pub kernel: Option<PathBuf>,
+    /// `SERIES=`
+    pub series: Option<String>,
+    /// `BASE=`: a folder under `patches/`.
+    pub base: String,
+    /// `CONFIG=`
+    pub config: Option<String>,
+    /// `FILTER=`: the tests to run.
+    pub filter: Option<String>,
+    /// `JOBS=`
+    pub jobs: usize,
+}
+
+/// A kernel that was built and can be booted.
+#[derive(Clone, Debug)]
+#[allow(dead_code)] // The guest half reads the rest.
+pub struct Kernel {
+    pub vmlinux: PathBuf,
+    pub build_dir: PathBuf,
+    /// The patched source.
+    pub source_tree: PathBuf,
+    /// "7.3.4", from include/config/kernel.release.
+    pub release: String,
+    /// `CONFIG_BUILD_SALT`: a hash of base, series, fragment and compiler.
+    pub salt: String,
+    /// "7.3.4 (Debian linux-source-7.3 7.3.4-1~bpo13+1)"
+    pub base: String,
+    /// "patches/mainline", "none", "hollow", or a path.
+    pub series: String,
+    /// Of the content the series makes; empty for "none".
+    pub series_hash: String,
+    pub patches: usize,
+}
+
+/// A series applied to a base in a scratch repository; no source tree has it yet.
+pub struct Patched {
+    cache: Cache,
+    base: Base,
+    series: Series,
+    applied: Applied,
+}
+
+impl Patched {
+    /// "patches/mainline: 11 patches apply to 7.3.4 (...)"
+    pub fn words(&self) -> String {
+        let (name, base) = (&self.series.name, &self.base.name);
+        match self.series.patches.len() {
+            0 => format!("none: {base} as it is"),
+            1 => format!("{name}: 1 patch applies to {base}"),
+            n => format!("{name}: {n} patches apply to {base}"),
+        }
+    }
+}
+
+/// The source and series steps. The cache stays locked until the process ends.
+pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
+    let (patched, line) = patch(request, ui)?;
+    ui.end(&line, patched.applied.unchanged);
+    Ok(patched)
+}
+
+/// All steps to a built kernel. The cache stays locked until the process ends, so that no other
+/// run rebuilds the kernel that this one boots.
+pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
+    let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
+    let (Patched { cache, base, series, applied }, line) = patch(request, ui)?;
+    let name = format!("{}-{}-{}", base.origin, series.key, fragment.name);
+    let work = tree::sync(&cache, &name, &base, &applied, ui)?;
+    let (line, unchanged) = match work.rewritten {
+        None => (format!("{line}, new source tree"), false),
+        Some(0) => (line, applied.unchanged),
+        Some(n) => (format!("{line}, {} rewritten", counted(n, "file", "files")), false),
+    };
+    ui.end(&line, unchanged);
+
+    ui.begin("config");
+    let config = config::configure(&work, &base, &applied, &fragment, ui)?;
+    ui.end(&format!("tinyconfig and {} options", config.asked), config.unchanged);
+
+    ui.begin("build");
+    let built = build::build(&cache, &work, &config, request.jobs, ui)?;
+    let objects =
+        if built.unchanged { String::new() } else { format!(", {} objects", built.objects) };
+    ui.end(&format!("vmlinux {}{objects}", built.release), built.unchanged);
+
+    Ok(Kernel {
+        vmlinux: built.vmlinux,
+        build_dir: work.build,
+        source_tree: work.source,
+        release: built.release,
+        salt: config.salt,
+        base: base.name,
+        series: series.name,
+        series_hash: applied.series_hash,
+        patches: series.patches.len(),
+    })
+}
+
+/// The source step, and the series step up to its line.
+fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
+    // What can be wrong in the request is said before anything is fetched.
+    let series = Series::find(&request.repo, request.series.as_deref(), &request.base)?;
+    let wanted = base_version(request)?;
+
+    ui.begin("source");
+    let cache = Cache::open(ui)?;
+    let base = match &request.kernel {
+        Some(kernel) => source::given(&cache, kernel, ui)?,
+        None => match debian::find(&cache, &wanted, ui)? {
+            Found::Ready(base) => base,
+            Found::Instead(others) => instead(&cache, &wanted, &series, others, ui)?,
+        },
+    };
+    ui.end(&base.name, base.unchanged);
+    for note in &base.notes {
+        ui.note(note);
+    }
+
+    ui.begin("series");
+    let applied = series.apply(&cache, &base)?;
+    let count = counted(series.patches.len(), "patch", "patches");
+    let line = if series.patches.is_empty() {
+        "none: the stock kernel".into()
+    } else {
+        format!("{}: {count} applied", series.name)
+    };
+    Ok((Patched { cache, base, series, applied }, line))
+}
+
+/// The newest of Debian's other versions that the series applies to.
+fn instead(
+    cache: &Cache,
+    wanted: &str,
+    series: &Series,
+    others: Vec<debian::Candidate>,
+    ui: &mut Ui,
+) -> Step<Base> {
+    ui.note(&format!(
+        "linux-source-{wanted} has left Debian's archive: trying newer and older ones"
+    ));
+    let mut tried = Vec::new();
+    for candidate in others.iter().take(TRIES) {
+        let base = debian::fetch(cache, wanted, candidate, ui)?;
+        match series.apply(cache, &base) {
+            Ok(_) => return Ok(base),
+            Err(refusal) if refusal.class == Class::Series => {
+                debian::forget(cache, wanted)?;
+                ui.note(&format!("not {}: {}", base.name, refusal.line));
+                tried.push(base.version);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    let line = format!(
+        "linux-source-{wanted} has left Debian's archive, and the series applies to none of {}; \
+         set KERNEL= to a Linux {wanted} tree",
+        tried.join(", ")
+    );
+    Err(Refusal::new(Class::Series, line))
+}
+
+/// The content of `patches/<base>/base`: "7.3".
+fn base_version(request: &Request) -> Step<String> {
+    let path = request.repo.join("patches").join(&request.base).join("base");
+    let text = std::fs::read_to_string(&path).map_err(|e| {
+        let line = format!(
+            "BASE={}: {}: {e}; give the name of a folder in patches/",
+            request.base,
+            path.display()
+        );
+        Refusal::new(Class::Usage, line)
+    })?;
+    let version = text.trim();
+    let number = |part: &str| part.parse::<u32>().is_ok();
+    if version.split_once('.').is_some_and(|(x, y)| number(x) && number(y)) {
+        Ok(version.to_owned())
+    } else {
+        let line = format!("{}: {version:?} is no X.Y", path.display());
+        Err(Refusal::new(Class::Usage, line))
+    }
+}
+
+/// "1 patch", "2 patches"
+fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// The tools step: what the steps up to `need` run.
+pub fn ready(need: tools::Need, repo: &std::path::Path, ui: &mut Ui) -> Step<()> {
+    ui.begin("tools");
+    let logs = repo.join("target/qemu-test");
+    files::mkdir(&logs)?;
+    let installed = tools::ensure(need, &logs.join("tools.log"), ui)?;
+    let line = if installed.is_empty() {
+        "all there".into()
+    } else {
+        format!("installed {}", installed.join(" "))
+    };
+    ui.end(&line, installed.is_empty());
+    Ok(())
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The programs and headers that the steps need, and the packages of Debian and Ubuntu that have
+//! them. The check looks at files only; it runs nothing while all is there.
+
+use crate::class::{Class, Refusal, Step};
+use crate::run::{self, command, which};
+use crate::ui::Ui;
+use std::path::Path;
+use std::process::Command;
+
+/// How far a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Source and series.
+    Apply,
+    /// And a kernel.
+    Build,
+    /// And a guest.
+    Run,
+}
+
+/// One thing that must be there.
+#[derive(Debug)]
+struct Tool {
+    /// A program in PATH, or a header if it ends in ".h".
+    name: &'static str,
+    package: &'static str,
+    need: Need,
+}
+
+const fn tool(name: &'static str, package: &'static str, need: Need) -> Tool {
+    Tool { name, package, need }
+}
+
+const TOOLS: &[Tool] = &[
+    tool("git", "git", Need::Apply),
+    tool("tar", "tar", Need::Apply),
+    tool("xz", "xz-utils", Need::Apply),
+    tool("cp", "coreutils", Need::Apply),
+    tool("gcc", "gcc", Need::Build),
+    tool("ld", "binutils", Need::Build),
+    tool("make", "make", Need::Build),
+    tool("flex", "flex", Need::Build),
+    tool("bison", "bison", Need::Build),
+    tool("bc", "bc", Need::Build),
+    tool("perl", "perl", Need::Build),
+    tool("awk", "mawk", Need::Build),
+    tool("find", "findutils", Need::Build),
+    tool("cmp", "diffutils", Need::Build),
+    // Debian's gcc only recommends it; it has the static libc as well.
+    tool("stdio.h", "libc6-dev", Need::Build),
+    // For objtool, which this config builds.
+    tool("libelf.h", "libelf-dev", Need::Build),
+    tool("qemu-system-x86_64", "qemu-system-x86", Need::Run),
+];
+
+const APT: &[&str] = &["install", "-y", "-qq", "--no-install-recommends"];
+
+/// Sees to it that everything for `need` is there; gives the packages that were installed.
+pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
+    let missing: Vec<&Tool> = TOOLS.iter().filter(|t| t.need <= need && !there(t.name)).collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let packages = packages(&missing);
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let debian = is_debian(&release) && which("apt-get").is_some();
+    let Some(root) = as_root().filter(|_| debian) else { return Err(refusal(&missing, debian)) };
+    ui.note(&format!("installing {}", packages.join(" ")));
+    let mut apt_get = |args: &[&str]| {
+        let mut tick = || ui.progress(|| "apt-get".into());
+        run::logged_to_the_end(apt(root).args(args), log, &mut tick)
+    };
+    let install = [APT, &packages].concat();
+    // Lists that are absent or old make the first attempt fail; most of the time they are neither.
+    if !apt_get(&install)?.success() {
+        apt_get(&["update", "-qq"])?;
+        if !apt_get(&install)?.success() {
+            let mut refusal = refusal(&missing, debian);
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            if run::full(&said) {
+                refusal.class = Class::NoSpace;
+            }
+            refusal.line = format!("{} (apt-get failed; see {})", refusal.line, log.display());
+            return Err(refusal);
+        }
+    }
+    if let Some(still) = missing.iter().find(|t| !there(t.name)) {
+        let line = format!("{} was installed, and {} is still missing", still.package, still.name);
+        return Err(Refusal::new(Class::Tools, line));
+    }
+    Ok(packages)
+}
+
+fn apt(root: &[&str]) -> Command {
+    let mut words = root.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    let mut apt = command(words.next().expect("never empty"));
+    apt.args(words);
+    apt
+}
+
+/// The words before a command that make it root's; none if they would ask for a password.
+fn as_root() -> Option<&'static [&'static str]> {
+    if nix::unistd::geteuid().is_root() {
+        return Some(&[]);
+    }
+    let sudo = run::output(command("sudo").args(["-n", "true"]), &mut || ());
+    sudo.is_ok_and(|out| out.status.success()).then_some(&["sudo", "-n"])
+}
+
+fn there(name: &str) -> bool {
+    if !name.ends_with(".h") {
+        return which(name).is_some();
+    }
+    if Path::new("/usr/include").join(name).is_file() {
+        return true;
+    }
+    // Elsewhere (Nix, a cross compiler) only the compiler knows where its headers are.
+    let args = ["-E", "-include", name, "-x", "c", "/dev/null", "-o", "/dev/null"];
+    which("gcc").is_some()
+        && run::output(command("gcc").args(args), &mut || ()).is_ok_and(|o| o.status.success())
+}
+
+fn packages(missing: &[&Tool]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+/// Without QEMU alone, a kernel can still be built: a class of its own.
+fn refusal(missing: &[&Tool], debian: bool) -> Refusal {
+    let only_qemu = missing.iter().all(|tool| tool.need == Need::Run);
+    let class = if only_qemu { Class::Qemu } else { Class::Tools };
+    let names: Vec<_> = missing.iter().map(|tool| tool.name).collect();
+    let how = if debian {
+        format!("run: sudo apt-get install --no-install-recommends {}", packages(missing).join(" "))
+    } else {
+        format!("install what Debian calls {}", packages(missing).join(" "))
+    };
+    Refusal::new(class, format!("missing {}; {how}", names.join(", ")))
+}
+
+/// Whether /etc/os-release is Debian's, Ubuntu's, or of something made from them.
+fn is_debian(release: &str) -> bool {
+    let field = |line: &str| {
+        let value = line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE="))?;
+        let mut words = value.trim_matches('"').split(' ');
+        words.any(|word| word == "debian" || word == "ubuntu").then_some(())
+    };
+    release.lines().any(|line| field(line).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::collections::HashSet;
+
+    #[rstest]
+    #[case("NAME=x\nID=debian\n", true)]
+    #[case("ID=ubuntu\nID_LIKE=debian\n", true)]
+    #[case("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", true)]
+    #[case("ID=fedora\n", false)]
+    #[case("", false)]
+    fn releases(#[case] release: &str, #[case] want: bool) {
+        assert_eq!(is_debian(release), want);
+    }
+
+    #[rstest]
+    #[case(&["flex", "bison"], true, Class::Tools,
+           "missing flex, bison; run: sudo apt-get install --no-install-recommends bison flex")]
+    #[case(&["qemu-system-x86_64"], false, Class::Qemu,
+           "missing qemu-system-x86_64; install what Debian calls qemu-system-x86")]
+    fn one_line_says_what_to_run(
+        #[case] names: &[&str],
+        #[case] debian: bool,
+        #[case] class: Class,
+        #[case] line: &str,
+    ) {
+        let named = |name: &&str| TOOLS.iter().find(|t| t.name == *name).unwrap();
+        let missing: Vec<&Tool> = names.iter().map(named).collect();
+        let got = refusal(&missing, debian);
+        assert_eq!((got.class, got.line.as_str()), (class, line));
+    }
+
+    #[test]
+    fn each_tool_stands_once() {
+        let names: HashSet<_> = TOOLS.iter().map(|t| t.name).collect();
+        assert_eq!(names.len(), TOOLS.len());
+    }
+}
