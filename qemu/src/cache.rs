@@ -34,10 +34,15 @@ struct Memo {
     sha256: String,
 }
 
+/// The cache folder of this user; nothing is made or locked.
+pub fn root() -> Step<PathBuf> {
+    location(|name| std::env::var_os(name).map(PathBuf::from))
+}
+
 impl Cache {
     /// Opens the folder of this user, waiting with one plain line while another run uses it.
     pub fn open(ui: &mut Ui) -> Step<Cache> {
-        Cache::open_at(location(|name| std::env::var_os(name).map(PathBuf::from))?, ui)
+        Cache::open_at(root()?, ui)
     }
 
     /// Opens a given folder.

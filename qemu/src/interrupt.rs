@@ -23,6 +23,11 @@ pub fn seen() -> bool {
     SEEN.get().is_some_and(|seen| seen.load(Ordering::Relaxed))
 }
 
+/// The flag itself, for what polls it.
+pub fn flag() -> Arc<AtomicBool> {
+    SEEN.get_or_init(Default::default).clone()
+}
+
 /// Refuses with [`Class::Interrupted`] once one of them has come.
 pub fn check() -> Step<()> {
     if seen() { Err(refusal()) } else { Ok(()) }

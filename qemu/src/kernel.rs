@@ -17,7 +17,6 @@ const TRIES: usize = 4;
 
 /// What a person asked for.
 #[derive(Clone, Debug)]
-#[allow(dead_code)] // The guest half reads the rest.
 pub struct Request {
     /// The project's folder.
     pub repo: PathBuf,
@@ -37,7 +36,6 @@ pub struct Request {
 
 /// A kernel that was built and can be booted.
 #[derive(Clone, Debug)]
-#[allow(dead_code)] // The guest half reads the rest.
 pub struct Kernel {
     pub vmlinux: PathBuf,
     pub build_dir: PathBuf,

@@ -12,6 +12,7 @@ mod debian;
 mod files;
 mod fragment;
 mod gittree;
+mod guest;
 mod interrupt;
 mod kernel;
 mod run;
@@ -24,10 +25,15 @@ mod ui;
 use clap::Parser;
 use class::{Class, Refusal, Step};
 use cli::{Cli, Do};
+use kernel::{Kernel, Request};
+use memfd_seals::{cases, predict};
 use std::path::Path;
 use std::process::ExitCode;
 use tools::Need;
 use ui::Ui;
+
+/// The emulator, as PATH finds it.
+const QEMU: &str = "qemu-system-x86_64";
 
 fn main() -> ExitCode {
     let mut ui = Ui::new();
@@ -67,8 +73,37 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     boot(&request, &kernel, ui)
 }
 
-/// The one place where the guest half is called: initramfs, boot, verdict.
-fn boot(request: &kernel::Request, kernel: &kernel::Kernel, ui: &mut Ui) -> Step<Class> {
-    let _ = (request, kernel, ui.millis());
-    Err(Refusal::new(Class::Internal, "the guest half is not wired in yet"))
+/// Boots what was built, judges it, and prints the report.
+fn boot(request: &Request, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
+    let series = match kernel.series.as_str() {
+        "none" => predict::Kernel::Stock,
+        "hollow" => predict::Kernel::Hollow,
+        _ => predict::Kernel::Sealed,
+    };
+    let filter = request.filter.as_deref();
+    let tests = cases::all().into_iter().filter(|t| filter.is_none_or(|f| t.name().contains(f)));
+    let expected: Vec<_> = tests.map(|test| (test.name(), series.predicts(&test).0)).collect();
+    if expected.is_empty() {
+        let line = format!("FILTER={} selects no test", filter.unwrap_or_default());
+        return Err(Refusal::new(Class::Usage, line));
+    }
+    let require = series.requires_seal().then(|| "--require-seal".to_owned());
+    let options = guest::Options {
+        repo: request.repo.clone(),
+        cache: cache::root()?,
+        qemu: QEMU.into(),
+        kvm: true,
+        cpus: 2,
+        memory_mib: 512,
+        init: require.into_iter().chain(request.filter.clone()).collect(),
+        grouped: series != predict::Kernel::Sealed,
+        earlier: ui.millis().to_vec(),
+    };
+    let stop = interrupt::flag();
+    let mut told = |step: &str, what: &str, took| ui.ended(step, what, took);
+    let finished = guest::run(kernel, &expected, &options, &stop, &mut told)?;
+    let folder = finished.folder.strip_prefix(&request.repo).unwrap_or(&finished.folder);
+    println!("{:<9}{}\n", "results", folder.display());
+    finished.report.iter().for_each(|line| println!("{line}"));
+    Ok(finished.verdict.class)
 }

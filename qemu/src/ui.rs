@@ -18,7 +18,7 @@ pub struct Ui {
     step: &'static str,
     began: Instant,
     last: Instant,
-    millis: Vec<(String, u64)>,
+    millis: Vec<(String, u128)>,
 }
 
 impl Ui {
@@ -58,15 +58,19 @@ impl Ui {
 
     /// The step ended: its one line, and its time for the summary.
     pub fn end(&mut self, text: &str, unchanged: bool) {
-        self.clear();
         let text = if unchanged { format!("{text} (unchanged)") } else { text.to_owned() };
-        let took = self.began.elapsed();
-        self.put(&format!("{}\n", step_line(self.step, &text, took)));
-        self.millis.push((self.step.to_owned(), took.as_millis() as u64));
+        self.ended(self.step, &text, self.began.elapsed());
+    }
+
+    /// The same for a step that somebody else timed.
+    pub fn ended(&mut self, step: &str, text: &str, took: Duration) {
+        self.clear();
+        self.put(&format!("{}\n", step_line(step, text, took)));
+        self.millis.push((step.to_owned(), took.as_millis()));
     }
 
     /// Name and milliseconds of each step that ended, in order.
-    pub fn millis(&self) -> &[(String, u64)] {
+    pub fn millis(&self) -> &[(String, u128)] {
         &self.millis
     }
 

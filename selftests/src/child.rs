@@ -94,7 +94,10 @@ fn judged(test: Test) -> Report {
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
-        let text = info.payload_as_str().unwrap_or("panicked");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text =
+            text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panicked");
         PANIC.with(|panic| *panic.borrow_mut() = format!("{place}{text}"));
     }));
     let result = std::panic::catch_unwind(|| judge(test));

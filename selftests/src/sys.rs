@@ -47,8 +47,8 @@ pub mod mfd {
     pub const EXEC: u32 = 0x0010;
 }
 
-fn result(value: c_long) -> Sys {
-    if value == -1 { Err(Errno::last()) } else { Ok(value as i64) }
+fn result(value: i64) -> Sys {
+    if value == -1 { Err(Errno::last()) } else { Ok(value) }
 }
 
 /// Any system call, its arguments as the kernel takes them.
@@ -131,7 +131,8 @@ impl Map {
         self.addr
     }
 
-    /// Length in bytes.
+    /// Length in bytes; never 0.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
     }

@@ -165,7 +165,7 @@ impl World {
     }
 
     /// The mapping that the operation made.
-    pub fn new(&self) -> &Map {
+    pub fn made(&self) -> &Map {
         self.new.as_ref().expect("the row's op maps")
     }
 

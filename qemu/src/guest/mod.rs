@@ -55,11 +55,8 @@ pub struct Options {
 /// A run that came to a verdict.
 pub struct Finished {
     pub verdict: Verdict,
-    pub choice: Choice,
     /// The run's folder; `latest` points to it.
     pub folder: PathBuf,
-    /// Each step with milliseconds, earlier ones included.
-    pub steps: Vec<(String, u128)>,
     /// What to print; its last line is `verdict: <class>`.
     pub report: Vec<String>,
 }
@@ -96,7 +93,7 @@ pub fn run(
             run.summarize(class, line, &verdict.counts, &verdict.surprises)?;
             run.folder.publish()?;
             let report = report::lines(&verdict, expected, &choice, options.grouped);
-            Ok(Finished { verdict, choice, folder: run.folder.path, steps: run.steps, report })
+            Ok(Finished { verdict, folder: run.folder.path, report })
         }
         Err(refusal) => {
             // The refusal is the news; that it could not be written down too would hide it.
@@ -177,7 +174,7 @@ impl Run<'_> {
     ) -> Step<Boot> {
         self.choice = Some(choice.clone());
         let mut init: Vec<String> =
-            ["--events", "/dev/vport0p1", "--nonce", nonce, "--poweroff", "reboot"]
+            ["--events", "/dev/vport0p1", "--nonce", nonce, "--end", "reboot"]
                 .map(str::to_owned)
                 .to_vec();
         init.extend(self.options.init.iter().cloned());

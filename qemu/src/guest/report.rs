@@ -8,7 +8,7 @@ use crate::class::Class;
 use memfd_seals::events::Outcome;
 
 /// The test whose output is shown in full.
-const REPLAY: &str = "replay";
+const REPLAY: &str = "programs::replay";
 /// Columns that a list of names may fill.
 const WIDTH: usize = 96;
 

@@ -46,7 +46,6 @@ pub struct Verdict {
     pub counts: Counts,
     pub tests: Vec<Test>,
     pub surprises: Vec<Surprise>,
-    pub splats: Vec<Splat>,
 }
 
 type Fault = (Class, String);
@@ -61,7 +60,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         Ok(Proven { ran }) => (Class::Pass, format!("all {ran} tests came out as predicted")),
         Err(fault) => fault,
     };
-    Verdict { class, line, counts: tally::counts(&tests), tests, surprises, splats }
+    Verdict { class, line, counts: tally::counts(&tests), tests, surprises }
 }
 
 /// Only [`prove`] makes one, at its last line.

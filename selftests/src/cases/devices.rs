@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
             Ok(0)
         },
         expect: Returns(0),
-        after: |f| f.reaches_file(f.new()),
+        after: |f| f.reaches_file(f.made()),
         ..CASE
     },
     Case {

@@ -99,7 +99,7 @@ pub const CASES: &[Case] = &[
             Ok(0)
         },
         expect: Returns(0),
-        after: |f| f.reaches_file(f.new()),
+        after: |f| f.reaches_file(f.made()),
         ..CASE
     },
     Case {
@@ -117,7 +117,7 @@ pub const CASES: &[Case] = &[
         expect: Returns(0),
         after: |f| {
             f.size_is(f.size)?;
-            f.reaches_file(f.new())
+            f.reaches_file(f.made())
         },
         ..CASE
     },
@@ -151,7 +151,7 @@ pub const CASES: &[Case] = &[
         },
         expect: Returns(0),
         after: |f| {
-            f.reaches_file(f.new())?;
+            f.reaches_file(f.made())?;
             same("the other mapping sees it", 0xc3, f.old().load(1))
         },
         ..CASE

@@ -102,9 +102,9 @@ pub const CASES: &[Case] = &[
         op: map_ro,
         expect: Returns(0),
         after: |f| {
-            readable(f.new())?;
+            readable(f.made())?;
             f.old().store(1, 7);
-            same("what the old mapping wrote", 7, f.new().load(1))
+            same("what the old mapping wrote", 7, f.made().load(1))
         },
         ..CASE
     },
@@ -163,7 +163,7 @@ pub const CASES: &[Case] = &[
         setup: sealed,
         op: |f| f.mmap_new(RW, MAP_PRIVATE),
         expect: Returns(0),
-        after: |f| f.isolated_from_file(f.new()),
+        after: |f| f.isolated_from_file(f.made()),
         ..CASE
     },
     Case {
@@ -254,7 +254,7 @@ pub const CASES: &[Case] = &[
         setup: fresh,
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Returns(0),
-        after: |f| f.reaches_file(f.new()),
+        after: |f| f.reaches_file(f.made()),
         ..CONTROL
     },
     Case {

@@ -138,7 +138,7 @@ pub const CASES: &[Case] = &[
         setup: |kind| sealed_reopened(kind, libc::O_RDONLY),
         op: crate::world::map_ro,
         expect: Returns(0),
-        after: |f| readable(f.new()),
+        after: |f| readable(f.made()),
         ..CASE
     },
     Case {
@@ -209,7 +209,7 @@ pub const CASES: &[Case] = &[
         expect: Returns(0),
         after: |f| {
             f.size_is(f.page)?;
-            f.reaches_file(f.new())
+            f.reaches_file(f.made())
         },
         ..CONTROL
     },
