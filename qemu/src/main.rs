@@ -103,7 +103,7 @@ fn boot(request: &Request, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
     let mut told = |step: &str, what: &str, took| ui.ended(step, what, took);
     let finished = guest::run(kernel, &expected, &options, &stop, &mut told)?;
     let folder = finished.folder.strip_prefix(&request.repo).unwrap_or(&finished.folder);
-    println!("{:<9}{}\n", "results", folder.display());
+    println!("{:<11}{}\n", "results", folder.display());
     finished.report.iter().for_each(|line| println!("{line}"));
     Ok(finished.verdict.class)
 }

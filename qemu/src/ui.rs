@@ -9,7 +9,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(15);
 /// How often a line is rewritten on a terminal.
 const REWRITE_EVERY: Duration = Duration::from_millis(100);
 /// Where the times begin, in characters.
-const WIDTH: usize = 72;
+const WIDTH: usize = 84;
 
 /// The output of a run, and the time that each step took.
 pub struct Ui {
@@ -53,7 +53,7 @@ impl Ui {
     /// A plain line of its own, within a step or between two.
     pub fn note(&mut self, line: &str) {
         self.clear();
-        self.put(&format!("{:<9}{line}\n", self.step));
+        self.put(&format!("{:<11}{line}\n", self.step));
     }
 
     /// The step ended: its one line, and its time for the summary.
@@ -93,7 +93,7 @@ fn columns() -> usize {
 }
 
 fn step_line(step: &str, text: &str, took: Duration) -> String {
-    format!("{:<WIDTH$}{:>7.1} s", format!("{step:<9}{text}"), took.as_secs_f64())
+    format!("{:<WIDTH$}{:>7.1} s", format!("{step:<11}{text}"), took.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     fn times_stand_in_one_column() {
         let short = step_line("source", "7.3.4", Duration::from_millis(40));
         let long = step_line("build", "vmlinux, 1234 objects", Duration::from_secs(173));
-        assert!(short.starts_with("source   7.3.4 "));
+        assert!(short.starts_with("source     7.3.4 "));
         assert!(short.ends_with("    0.0 s") && long.ends_with("  173.0 s"));
         assert_eq!(short.len(), long.len());
     }
