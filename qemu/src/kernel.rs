@@ -63,6 +63,11 @@ pub struct Patched {
 }
 
 impl Patched {
+    /// The base's tree, as it was unpacked.
+    pub fn base_tree(&self) -> &std::path::Path {
+        &self.base.tree
+    }
+
     /// "patches/mainline: 11 patches apply to 7.3.4 (...)"
     pub fn words(&self) -> String {
         let (name, base) = (&self.series.name, &self.base.name);

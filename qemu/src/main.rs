@@ -62,7 +62,8 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     };
     kernel::ready(need, &request.repo, ui)?;
     if need == Need::Apply {
-        println!("{}", kernel::apply(&request, ui)?.words());
+        let patched = kernel::apply(&request, ui)?;
+        println!("{}\nbase tree: {}", patched.words(), patched.base_tree().display());
         return Ok(Class::Pass);
     }
     let kernel = kernel::prepare(&request, ui)?;
