@@ -5,14 +5,15 @@ use crate::case::{Expect, Got, Stop, Test};
 use crate::events::Outcome;
 use crate::need;
 use crate::sys;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,12 @@ pub fn say(line: &str) {
 /// Forks, runs the test there, and gives its report and how long it took.
 pub fn run(test: Test, limit: Duration) -> (Report, Duration) {
     let started = Instant::now();
-    let report = supervise(test, limit)
+    let report = supervise(test, started + limit)
         .unwrap_or_else(|errno| Report::new(Outcome::Error, format!("no child: {errno:?}")));
     (report, started.elapsed())
 }
 
-fn supervise(test: Test, limit: Duration) -> Result<Report, nix::errno::Errno> {
+fn supervise(test: Test, deadline: Instant) -> Result<Report, Errno> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let child = sys::fork(|| {
         sys::die_with_parent();
@@ -60,49 +61,88 @@ fn supervise(test: Test, limit: Duration) -> Result<Report, nix::errno::Errno> {
     // Also here, so that the group is there whoever comes first.
     let _ = setpgid(child, child);
 
-    let deadline = Instant::now() + limit;
+    let text = read_until(File::from(reader), deadline);
+    // A child that has reported may still be killed by what the kernel does at its exit, so its
+    // status counts; and it is taken before the group is killed, or it would be our own doing.
+    let status = wait_until(child, deadline);
+    let _ = killpg(child, Signal::SIGKILL);
+    Ok(match (status, text) {
+        (Some(WaitStatus::Exited(_, 0)), Ok(text)) => match serde_json::from_slice(&text) {
+            Ok(report) => report,
+            Err(_) => Report::new(Outcome::Error, "the child exited without a report"),
+        },
+        (Some(status), _) => Report::new(Outcome::Error, format!("the child ended by {status:?}")),
+        (None, _) => {
+            // Bounded: a child that hangs in the kernel can't even be killed.
+            let dead = wait_until(child, Instant::now() + GRACE).is_some();
+            let state = if dead { "was killed" } else { "can't be killed" };
+            Report::new(Outcome::Timeout, format!("the child did not end in time and {state}"))
+        }
+    })
+}
+
+/// How long a killed child has to be gone.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// All that the child writes; or the error, or that the time is over.
+fn read_until(mut pipe: File, deadline: Instant) -> Result<Vec<u8>, Errno> {
     let mut text = Vec::new();
-    let mut pipe = File::from(reader);
-    let mut ended = false;
-    while !ended {
+    loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            break;
+            return Err(Errno::ETIMEDOUT);
         }
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let ready = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout)?;
+        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(errno) => return Err(errno),
+        }
         let mut chunk = [0; 4096];
-        if ready > 0 {
-            let count = pipe.read(&mut chunk).map_err(|_| nix::errno::Errno::EIO)?;
-            text.extend_from_slice(&chunk[..count]);
-            ended = count == 0;
+        match pipe.read(&mut chunk) {
+            Ok(0) => return Ok(text),
+            Ok(count) => text.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Err(Errno::EIO),
         }
     }
-    // Whatever the child left behind goes with it.
-    let _ = killpg(child, Signal::SIGKILL);
-    let status = waitpid(child, None)?;
-    if !ended {
-        return Ok(Report::new(Outcome::Timeout, format!("killed after {} s", limit.as_secs())));
-    }
-    Ok(serde_json::from_slice(&text).unwrap_or_else(|_| {
-        Report::new(Outcome::Fail, format!("the child ended without a report: {status:?}"))
-    }))
 }
+
+/// Reaps the child; none if the time is over first.
+fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+            Ok(status) => return Some(status),
+            Err(_) => return None,
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// What a row panics with when a program that it runs did the wrong thing. Any other panic is the
+/// suite's own: an ERROR, from which nothing follows about the kernel.
+pub struct Wrong(pub String);
 
 /// Runs the test in this process.
 fn judged(test: Test) -> Report {
     std::panic::set_hook(Box::new(|info| {
-        let place =
-            info.location().map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
+        let place = info.location().map_or(String::new(), |at| format!("{at}: "));
         let payload = info.payload();
         let text = payload.downcast_ref::<&str>().copied();
-        let text =
-            text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panicked");
-        PANIC.with(|panic| *panic.borrow_mut() = format!("{place}{text}"));
+        let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
+        PANIC.with(|panic| *panic.borrow_mut() = format!("{place}{}", text.unwrap_or("panic")));
     }));
-    let result = std::panic::catch_unwind(|| judge(test));
-    let mut report = result
-        .unwrap_or_else(|_| Report::new(Outcome::Fail, PANIC.with(|panic| panic.borrow().clone())));
+    let mut report = match std::panic::catch_unwind(|| judge(test)) {
+        Ok(report) => report,
+        Err(panic) => match panic.downcast::<Wrong>() {
+            Ok(wrong) => Report::new(Outcome::Fail, format!("{}: {}", test.case.about, wrong.0)),
+            Err(_) => Report::new(Outcome::Error, PANIC.with(|panic| panic.borrow().clone())),
+        },
+    };
     report.lines = LINES.with(|lines| lines.take());
     report
 }

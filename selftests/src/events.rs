@@ -82,8 +82,8 @@ pub enum Event {
         count: usize,
         /// Lower-case hex SHA-256 of all bytes before this line.
         sha256: String,
-        /// `/proc/sys/kernel/tainted` at the end; 0 where it can't be read.
-        taint: u64,
+        /// `/proc/sys/kernel/tainted` at the end; none where it can't be read.
+        taint: Option<u64>,
     },
 }
 

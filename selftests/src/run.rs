@@ -125,11 +125,11 @@ impl Stream {
     }
 
     fn finish(&mut self) -> std::io::Result<()> {
-        let taint = std::fs::read_to_string("/proc/sys/kernel/tainted").unwrap_or_default();
+        let taint = std::fs::read_to_string("/proc/sys/kernel/tainted");
         let done = Event::Done {
             count: self.results,
             sha256: self.chain.hex(),
-            taint: taint.trim().parse().unwrap_or(0),
+            taint: taint.ok().and_then(|text| text.trim().parse().ok()),
         };
         self.write(&done)
     }

@@ -5,7 +5,9 @@ use crate::case::*;
 use crate::need::Need;
 use crate::sys::{self, Map, RO, RW, seal};
 use crate::uffd;
-use crate::world::{fresh, map_ro, outlives, readable, refused, same, sealed, sealed_reopened};
+use crate::world::{
+    fresh, map_ro, outlives, readable, refused, same, sealed, sealed_reopened, shows_second_page,
+};
 use libc::{MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, PROT_NONE, PROT_WRITE};
 use nix::errno::Errno::*;
 use std::os::fd::AsRawFd;
@@ -130,6 +132,36 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "shared_ro_duplicate_to_rw",
+        about: "a duplicate of such a mapping by mremap(2) can't be made writable either",
+        rules: &[10],
+        on: SHMEM,
+        setup: |kind| {
+            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?.map(RO)?;
+            let old = world.old.take().expect("mapped");
+            let len = old.len();
+            let made = old.remap(0, len, libc::MREMAP_MAYMOVE).map_err(|e| e.to_string())?;
+            (world.new, world.old) = (Some(made.0), made.1);
+            Ok(world)
+        },
+        op: |f| Ok(f.made().protect(RW)?),
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
+        name: "shared_ro_child_to_rw",
+        about: "a forked child can't make such a mapping writable either",
+        rules: &[10],
+        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        op: |f| match sys::in_child(|| f.old().protect(RW).err().map_or(0, |e| e as i32))? {
+            sys::Ended::Exit(0) => Ok(0),
+            sys::Ended::Exit(errno) => Err(nix::errno::Errno::from_raw(errno).into()),
+            sys::Ended::Signal(signal) => panic!("the child died by signal {signal}"),
+        },
+        expect: Fails(EACCES),
+        ..CASE
+    },
+    Case {
         name: "shared_ro_proc_mem",
         about: "/proc/self/mem can't write into such a mapping",
         rules: &[10],
@@ -242,7 +274,7 @@ pub const CASES: &[Case] = &[
         op: |f| Ok(f.old().remap_file_pages(f.page, 1)?),
         expect: Returns(0),
         after: |f| {
-            readable(f.old())?;
+            shows_second_page(f.old())?;
             let range = Map::adopt(f.old().addr(), f.page);
             let got = range.protect(RW);
             std::mem::forget(range);

@@ -7,6 +7,7 @@ mod compat32;
 mod devices;
 mod existing;
 mod mapping;
+mod older;
 mod programs;
 mod resizing;
 mod sealing;
@@ -24,6 +25,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
     ("unaffected", unaffected::CASES),
+    ("older", older::CASES),
 ];
 
 /// Every case on every kind of file that it runs on, in order.

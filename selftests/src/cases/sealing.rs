@@ -100,11 +100,21 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "with_shrink_and_grow",
+        about: "FS_WRITE, SHRINK and GROW in one call, for receivers that look for these, set all three",
+        rules: &[2],
+        setup: |kind| fresh(kind)?.map(RW),
+        op: |f| f.add_seals(seal::FS_WRITE | seal::SHRINK | seal::GROW),
+        expect: Returns(0),
+        after: |f| f.seals_are(seal::FS_WRITE | seal::SHRINK | seal::GROW),
+        ..CASE
+    },
+    Case {
         name: "with_unknown_bit",
         about: "an unknown seal beside it is refused and nothing is applied",
         rules: &[2],
         setup: fresh,
-        op: |f| f.add_seals(seal::FS_WRITE | 0x80),
+        op: |f| f.add_seals(seal::FS_WRITE | 1 << 30),
         expect: Fails(EINVAL),
         hollow: NOT_FS_WRITE,
         ..CASE
@@ -214,9 +224,13 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "survives_close",
-        about: "closing a descriptor that was opened before the seal upsets no count",
+        about: "closing the descriptor that added it upsets no count",
         rules: &[26],
-        setup: |kind| fresh(kind)?.via(libc::O_RDWR)?.seal(seal::FS_WRITE),
+        setup: |kind| {
+            let world = fresh(kind)?.via(libc::O_RDWR)?;
+            sys::add_seals(&world.kept[0], seal::FS_WRITE).map_err(|e| e.to_string())?;
+            Ok(world)
+        },
         op: |f| {
             f.kept.clear();
             Ok(0)

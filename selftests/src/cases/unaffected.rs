@@ -40,6 +40,7 @@ pub const CASES: &[Case] = &[
         setup: sealed,
         op: |f| Ok(nix::unistd::read(&f.fd, &mut [0; 16])? as i64),
         expect: Returns(16),
+        after: |f| offset_is(f, 5 + 16),
         ..CASE
     },
     Case {
@@ -49,6 +50,7 @@ pub const CASES: &[Case] = &[
         setup: sealed,
         op: |f| Ok(nix::unistd::lseek(&f.fd, 3, nix::unistd::Whence::SeekSet)?),
         expect: Returns(3),
+        after: |f| offset_is(f, 3),
         ..CASE
     },
     Case {
@@ -68,10 +70,7 @@ pub const CASES: &[Case] = &[
         setup: sealed,
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o640)).map(|()| 0)?),
         expect: Returns(0),
-        after: |f| {
-            let stat = nix::sys::stat::fstat(&f.fd).map_err(|e| e.to_string())?;
-            same("mode", 0o640, stat.st_mode & 0o7777)
-        },
+        after: |f| mode_is(f, 0o640),
         ..CASE
     },
     Case {
@@ -157,6 +156,7 @@ pub const CASES: &[Case] = &[
         setup: |kind| with_flags(kind, mfd::NOEXEC_SEAL),
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o600)).map(|()| 0)?),
         expect: Returns(0),
+        after: |f| mode_is(f, 0o600),
         ..CONTROL
     },
     Case {
@@ -233,6 +233,16 @@ pub const CASES: &[Case] = &[
         ..CONTROL
     },
 ];
+
+fn offset_is(world: &mut World, offset: i64) -> Check {
+    let here = nix::unistd::lseek(&world.fd, 0, nix::unistd::Whence::SeekCur);
+    same("offset", Ok(offset), here)
+}
+
+fn mode_is(world: &mut World, mode: u32) -> Check {
+    let stat = nix::sys::stat::fstat(&world.fd).map_err(|e| e.to_string())?;
+    same("mode", mode, stat.st_mode & 0o7777)
+}
 
 /// A file on a tmpfs: the guest's /tmp, or /dev/shm elsewhere.
 fn tmpfs_file(kind: Kind) -> Setup {
