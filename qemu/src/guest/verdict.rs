@@ -79,9 +79,13 @@ fn prove(
     let lines = hello_is_ours(evidence, stream)?;
     let (plan, lines) = plan_is_ours(evidence.expected, lines)?;
     let lines = each_reported_once(plan, lines, stream)?;
-    let taint = done_is_last(plan.len(), lines, stream)?;
-    if taint != 0 {
-        return Err((Class::Splat, format!("the kernel is tainted ({taint}), without a splat")));
+    match done_is_last(plan.len(), lines, stream)? {
+        Some(0) => {}
+        None => return Err((Class::Corrupt, "the kernel's taint could not be read".to_owned())),
+        Some(taint) => {
+            let line = format!("the kernel is tainted ({taint}), without a splat");
+            return Err((Class::Splat, line));
+        }
     }
     outcomes_as_predicted(surprises)?;
     let ran = evidence.expected.iter().filter(|(_, outcome)| *outcome != Outcome::Skip).count();
@@ -237,7 +241,7 @@ fn position_before(plan: &[String], test: &str, due: &str) -> bool {
 }
 
 /// Done, with the right count and hash, and nothing after it. Gives the taint.
-fn done_is_last(planned: usize, lines: &[Line], stream: &Stream) -> Result<u64, Fault> {
+fn done_is_last(planned: usize, lines: &[Line], stream: &Stream) -> Result<Option<u64>, Fault> {
     let Some((line, rest)) = lines.split_first() else {
         return Err(nothing_more(stream, Class::Truncated, "no done event"));
     };

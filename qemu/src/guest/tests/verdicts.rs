@@ -19,7 +19,7 @@ fn patterns() -> Patterns {
 }
 
 fn expected() -> Vec<(String, Outcome)> {
-    [("replay", Outcome::Pass), ("grow", Outcome::Fail), ("udmabuf", Outcome::Skip)]
+    [("programs::replay", Outcome::Pass), ("grow", Outcome::Fail), ("udmabuf", Outcome::Skip)]
         .map(|(name, outcome)| (name.to_owned(), outcome))
         .to_vec()
 }
@@ -55,11 +55,11 @@ fn result(test: &str, outcome: Outcome) -> Event {
 fn body() -> Vec<Event> {
     vec![
         hello(),
-        plan(&["replay", "grow", "udmabuf"]),
-        start("replay"),
-        output("replay", "ret=3"),
-        output("replay", "map 2 : Permission denied"),
-        result("replay", Outcome::Pass),
+        plan(&["programs::replay", "grow", "udmabuf"]),
+        start("programs::replay"),
+        output("programs::replay", "ret=3"),
+        output("programs::replay", "map 2 : Permission denied"),
+        result("programs::replay", Outcome::Pass),
         start("grow"),
         result("grow", Outcome::Fail),
         start("udmabuf"),
@@ -73,11 +73,11 @@ fn written(events: &[Event]) -> Vec<u8> {
     finished(events, count, 0)
 }
 
-fn finished(events: &[Event], count: usize, taint: u64) -> Vec<u8> {
+fn finished(events: &[Event], count: usize, taint: impl Into<Option<u64>>) -> Vec<u8> {
     let mut bytes: Vec<u8> = events.iter().flat_map(line).collect();
     let mut chain = Chain::default();
     chain.add(&bytes);
-    bytes.extend(line(&Event::Done { count, sha256: chain.hex(), taint }));
+    bytes.extend(line(&Event::Done { count, sha256: chain.hex(), taint: taint.into() }));
     bytes
 }
 
@@ -145,11 +145,11 @@ type Edit = fn(&mut Vec<Event>);
 #[case::no_salt(Class::WrongKernel, |e: &mut Vec<Event>| salt(e, ""))]
 #[case::no_plan(Class::NoPlan, |e: &mut Vec<Event>| { e.remove(1); })]
 #[case::empty_plan(Class::NoPlan, |e: &mut Vec<Event>| { e.truncate(1); e.push(plan(&[])); })]
-#[case::plan_too_short(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["replay", "grow"]))]
-#[case::plan_too_long(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["replay", "grow", "udmabuf", "more"]))]
-#[case::plan_reordered(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["grow", "replay", "udmabuf"]))]
-#[case::plan_repeats(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["replay", "replay", "grow", "udmabuf"]))]
-#[case::two_plans(Class::Corrupt, |e: &mut Vec<Event>| e.insert(2, plan(&["replay", "grow", "udmabuf"])))]
+#[case::plan_too_short(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["programs::replay", "grow"]))]
+#[case::plan_too_long(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["programs::replay", "grow", "udmabuf", "more"]))]
+#[case::plan_reordered(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["grow", "programs::replay", "udmabuf"]))]
+#[case::plan_repeats(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["programs::replay", "programs::replay", "grow", "udmabuf"]))]
+#[case::two_plans(Class::Corrupt, |e: &mut Vec<Event>| e.insert(2, plan(&["programs::replay", "grow", "udmabuf"])))]
 #[case::missing_test(Class::Truncated, |e: &mut Vec<Event>| { e.drain(6..8); })]
 #[case::missing_result(Class::Truncated, |e: &mut Vec<Event>| { e.remove(7); })]
 #[case::missing_last_result(Class::Truncated, |e: &mut Vec<Event>| { e.pop(); })]
@@ -165,14 +165,14 @@ type Edit = fn(&mut Vec<Event>);
 #[case::unknown_at_end(Class::Corrupt, |e: &mut Vec<Event>| { e.push(start("x")); e.push(result("x", Outcome::Pass)); })]
 #[case::reordered(Class::Corrupt, |e: &mut Vec<Event>| e[6..10].rotate_left(2))]
 #[case::reordered_results(Class::Corrupt, |e: &mut Vec<Event>| e.swap(7, 9))]
-#[case::output_of_another(Class::Corrupt, |e: &mut Vec<Event>| e.insert(6, output("replay", "late")))]
-#[case::output_before_start(Class::Corrupt, |e: &mut Vec<Event>| e.insert(2, output("replay", "early")))]
+#[case::output_of_another(Class::Corrupt, |e: &mut Vec<Event>| e.insert(6, output("programs::replay", "late")))]
+#[case::output_before_start(Class::Corrupt, |e: &mut Vec<Event>| e.insert(2, output("programs::replay", "early")))]
 #[case::done_within(Class::Truncated, |e: &mut Vec<Event>| e.insert(4, done(3)))]
 #[case::done_before_plan(Class::NoPlan, |e: &mut Vec<Event>| e.insert(1, done(3)))]
 #[case::two_dones(Class::Corrupt, |e: &mut Vec<Event>| e.push(done(3)))]
-#[case::other_outcome(Class::Fail, |e: &mut Vec<Event>| e[5] = result("replay", Outcome::Fail))]
+#[case::other_outcome(Class::Fail, |e: &mut Vec<Event>| e[5] = result("programs::replay", Outcome::Fail))]
 #[case::unpredicted_pass(Class::Fail, |e: &mut Vec<Event>| e[7] = result("grow", Outcome::Pass))]
-#[case::skipped_after_all(Class::Fail, |e: &mut Vec<Event>| e[5] = result("replay", Outcome::Skip))]
+#[case::skipped_after_all(Class::Fail, |e: &mut Vec<Event>| e[5] = result("programs::replay", Outcome::Skip))]
 #[case::ran_after_all(Class::Fail, |e: &mut Vec<Event>| e[9] = result("udmabuf", Outcome::Pass))]
 #[case::error(Class::Fail, |e: &mut Vec<Event>| e[7] = result("grow", Outcome::Error))]
 #[case::timeout(Class::Fail, |e: &mut Vec<Event>| e[7] = result("grow", Outcome::Timeout))]
@@ -194,7 +194,7 @@ fn salt(events: &mut [Event], word: &str) {
 }
 
 fn done(count: usize) -> Event {
-    Event::Done { count, sha256: "0".repeat(64), taint: 0 }
+    Event::Done { count, sha256: "0".repeat(64), taint: Some(0) }
 }
 
 fn with(more: &[u8]) -> Vec<u8> {
@@ -209,7 +209,7 @@ fn with(more: &[u8]) -> Vec<u8> {
 #[case::no_last_newline(Class::Truncated, good()[..good().len() - 1].to_vec())]
 #[case::cut_in_done(Class::Truncated, good()[..good().len() - 20].to_vec())]
 #[case::cut_in_hello(Class::Truncated, good()[..20].to_vec())]
-#[case::event_after_done(Class::Corrupt, with(&line(&start("replay"))))]
+#[case::event_after_done(Class::Corrupt, with(&line(&start("programs::replay"))))]
 #[case::done_twice(Class::Corrupt, with(&line(&done(3))))]
 #[case::bytes_after_done(Class::Corrupt, with(b"x"))]
 #[case::newline_after_done(Class::Corrupt, with(b"\n"))]
@@ -217,6 +217,7 @@ fn with(more: &[u8]) -> Vec<u8> {
 #[case::wrong_count(Class::Corrupt, finished(&body(), 2, 0))]
 #[case::wrong_hash(Class::Corrupt, [body().iter().flat_map(line).collect(), line(&done(3))].concat())]
 #[case::taint(Class::Splat, finished(&body(), 3, 512))]
+#[case::no_taint(Class::Corrupt, finished(&body(), 3, None))]
 #[case::kernel_text_between(Class::Corrupt, [b"[    1.0] random: crng init done\n".as_slice(), &good()].concat())]
 #[case::kernel_text_within(
     Class::Corrupt,
