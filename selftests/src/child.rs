@@ -25,11 +25,18 @@ pub struct Report {
     pub why: String,
     /// Lines that a person should see.
     pub lines: Vec<String>,
+    /// Wall time in milliseconds.
+    pub ms: u64,
 }
 
 impl Report {
+    /// The report of a test that could not be run.
+    pub fn error(why: String) -> Report {
+        Report::new(Outcome::Error, why)
+    }
+
     fn new(outcome: Outcome, why: impl Into<String>) -> Report {
-        Report { outcome, why: why.into(), lines: Vec::new() }
+        Report { outcome, why: why.into(), lines: Vec::new(), ms: 0 }
     }
 }
 
@@ -40,45 +47,58 @@ pub fn say(line: &str) {
     LINES.with(|lines| lines.borrow_mut().push(line.to_owned()));
 }
 
-/// Forks, runs the test there, and gives its report and how long it took.
-pub fn run(test: Test, limit: Duration) -> (Report, Duration) {
-    let started = Instant::now();
-    let report = supervise(test, started + limit)
-        .unwrap_or_else(|errno| Report::new(Outcome::Error, format!("no child: {errno:?}")));
-    (report, started.elapsed())
+/// A test's child at work.
+pub struct Running {
+    child: Pid,
+    pipe: File,
+    started: Instant,
+    deadline: Instant,
 }
 
-fn supervise(test: Test, deadline: Instant) -> Result<Report, Errno> {
+/// Forks and runs the test there. Children are started from one thread only.
+pub fn start(test: Test, limit: Duration) -> Result<Running, Errno> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let started = Instant::now();
     let child = sys::fork(|| {
         sys::die_with_parent();
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        let report = judged(test);
+        let mut report = judged(test);
+        report.ms = started.elapsed().as_millis() as u64;
         let text = serde_json::to_string(&report).expect("a report is JSON");
         File::from(writer).write_all(text.as_bytes()).expect("the parent reads");
         0
     })?;
     // Also here, so that the group is there whoever comes first.
     let _ = setpgid(child, child);
+    Ok(Running { child, pipe: File::from(reader), started, deadline: started + limit })
+}
 
-    let text = read_until(File::from(reader), deadline);
-    // A child that has reported may still be killed by what the kernel does at its exit, so its
-    // status counts; and it is taken before the group is killed, or it would be our own doing.
-    let status = wait_until(child, deadline);
-    let _ = killpg(child, Signal::SIGKILL);
-    Ok(match (status, text) {
-        (Some(WaitStatus::Exited(_, 0)), Ok(text)) => match serde_json::from_slice(&text) {
-            Ok(report) => report,
-            Err(_) => Report::new(Outcome::Error, "the child exited without a report"),
-        },
-        (Some(status), _) => Report::new(Outcome::Error, format!("the child ended by {status:?}")),
-        (None, _) => {
-            // Bounded: a child that hangs in the kernel can't even be killed.
-            let dead = wait_until(child, Instant::now() + GRACE).is_some();
-            let state = if dead { "was killed" } else { "can't be killed" };
-            Report::new(Outcome::Timeout, format!("the child did not end in time and {state}"))
-        }
-    })
+impl Running {
+    /// Waits for the child, until its limit at most.
+    pub fn finish(self) -> Report {
+        let text = read_until(self.pipe, self.deadline);
+        // A child that has reported may still be killed by what the kernel does at its exit, so its
+        // status counts; it is taken before the group is killed, or it would be our own doing.
+        let status = wait_until(self.child, self.deadline);
+        let _ = killpg(self.child, Signal::SIGKILL);
+        let fault = match (status, text) {
+            (Some(WaitStatus::Exited(_, 0)), Ok(text)) => match serde_json::from_slice(&text) {
+                Ok(report) => return report,
+                Err(_) => Report::new(Outcome::Error, "the child exited without a report"),
+            },
+            (Some(status), _) => {
+                Report::new(Outcome::Error, format!("the child ended by {status:?}"))
+            }
+            (None, _) => {
+                // Bounded: a child that hangs in the kernel can't even be killed.
+                let dead = wait_until(self.child, Instant::now() + GRACE).is_some();
+                let state = if dead { "was killed" } else { "can't be killed" };
+                let why = format!("the child did not end in time and {state}");
+                Report::new(Outcome::Timeout, why)
+            }
+        };
+        Report { ms: self.started.elapsed().as_millis() as u64, ..fault }
+    }
 }
 
 /// How long a killed child has to be gone.

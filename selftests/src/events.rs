@@ -62,7 +62,7 @@ pub enum Event {
     },
     /// The name of every test that will run, in order.
     Plan { tests: Vec<String> },
-    /// The test's child is about to be started.
+    /// The test is the next to report; its child may have been started a little before.
     Start { test: String },
     /// A line that the test printed and that a person should see.
     Output { test: String, line: String },

@@ -2,6 +2,7 @@
 //! The kinds of file that a case runs on.
 
 use crate::sys::mfd;
+use std::sync::OnceLock;
 
 /// What backs the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +44,8 @@ impl Kind {
 
 /// The default huge page size in bytes; none if the kernel has no hugetlb.
 pub fn huge_page_size() -> Option<usize> {
-    meminfo("Hugepagesize:").map(|kib| kib * 1024)
+    static SIZE: OnceLock<Option<usize>> = OnceLock::new();
+    *SIZE.get_or_init(|| meminfo("Hugepagesize:").map(|kib| kib * 1024))
 }
 
 /// Huge pages that are free and not reserved.

@@ -90,7 +90,7 @@ impl Need {
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
             Need::Udmabuf => device("/dev/udmabuf"),
-            Need::LiveUpdate => device("/dev/liveupdate"),
+            Need::LiveUpdate => crate::luo::missing(),
             Need::Compat => crate::compat::missing(),
             Need::RemapFilePages => {
                 no_call("remap_file_pages", libc::SYS_remap_file_pages, [0, 0, 1, 0, 0, 0])
@@ -104,24 +104,28 @@ impl Need {
     }
 }
 
-/// Why this kind of file can't be had; none if it can.
+/// Why this kind of file can't be had; none if it can. Looked up once: see `run.rs`.
 pub fn kind_missing(kind: Kind) -> Option<String> {
-    if kind != Kind::Hugetlb {
-        return None;
+    static HUGETLB: OnceLock<Option<String>> = OnceLock::new();
+    match kind {
+        Kind::Hugetlb => HUGETLB.get_or_init(hugetlb_missing).clone(),
+        _ => None,
     }
+}
+
+fn hugetlb_missing() -> Option<String> {
     if huge_page_size().is_none() {
         return Some("no hugetlb in this kernel".into());
     }
     let free = free_huge_pages();
     (free < HUGE_PAGES).then(|| {
-        format!(
-            "{free} free huge pages, {HUGE_PAGES} needed (as root: echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages)"
-        )
+        let how = format!("as root: echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages");
+        format!("{free} free huge pages, {HUGE_PAGES} needed ({how})")
     })
 }
 
-/// Free huge pages that the suite needs; a case uses at most these.
-const HUGE_PAGES: usize = 8;
+/// Free huge pages that the suite needs: eight for each of the two cases that run at once.
+const HUGE_PAGES: usize = 16;
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
     (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))

@@ -5,8 +5,10 @@ use crate::case::Test;
 use crate::cases;
 use crate::child;
 use crate::events::{Chain, Event, Outcome};
+use crate::kind::Kind;
 use crate::need;
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -33,38 +35,64 @@ pub fn selected(arguments: &Arguments) -> Vec<String> {
     trials.map(|trial| trial.name().to_owned()).collect()
 }
 
+/// Children alive at once, unless --test-threads says otherwise.
+const WIDTH: usize = 2;
+
 /// Runs what is selected. Errors: the event stream can't be written.
 pub fn run(options: Options) -> std::io::Result<Conclusion> {
     let Options { mut libtest, events, nonce, limit } = options;
+    // Probed before any child runs, so that what one uses is not missing for the other.
+    let _ = need::kind_missing(Kind::Hugetlb);
+    let names = selected(&libtest);
+    let due = cases::all().into_iter().filter(|test| names.contains(&test.name())).collect();
+    let width = libtest.test_threads.unwrap_or(WIDTH).max(1);
     // Children are forked, which takes a process of one thread.
     libtest.test_threads = Some(1);
-    let stream = Arc::new(Mutex::new(Stream::new(events)));
-    let write = |event: &Event| stream.lock().expect("one thread").write(event);
-    write(&hello(nonce))?;
-    write(&Event::Plan { tests: selected(&libtest) })?;
-    let trials = cases::all().into_iter().map(|test| trial(test, limit, stream.clone())).collect();
+    let mut stream = Stream::new(events);
+    stream.write(&hello(nonce))?;
+    stream.write(&Event::Plan { tests: names })?;
+    let lanes = Lanes { due, width, limit, running: VecDeque::new() };
+    let run = Arc::new(Mutex::new((stream, lanes)));
+    let trials = cases::all().into_iter().map(|test| trial(test, run.clone())).collect();
     let conclusion = libtest_mimic::run(&libtest, trials);
-    stream.lock().expect("one thread").finish()?;
+    run.lock().expect("one thread").0.finish()?;
     Ok(conclusion)
 }
 
-fn trial(test: Test, limit: Duration, stream: Arc<Mutex<Stream>>) -> Trial {
+/// Several children at work, reported in the order of the plan.
+struct Lanes {
+    due: VecDeque<Test>,
+    width: usize,
+    limit: Duration,
+    running: VecDeque<Result<child::Running, nix::errno::Errno>>,
+}
+
+impl Lanes {
+    /// The report of the next test in order, whose successors are started meanwhile.
+    fn next(&mut self) -> child::Report {
+        while self.running.len() < self.width {
+            let Some(test) = self.due.pop_front() else { break };
+            self.running.push_back(child::start(test, self.limit));
+        }
+        match self.running.pop_front().expect("libtest runs what was selected, in order") {
+            Ok(running) => running.finish(),
+            Err(errno) => child::Report::error(format!("no child: {errno:?}")),
+        }
+    }
+}
+
+fn trial(test: Test, run: Arc<Mutex<(Stream, Lanes)>>) -> Trial {
     Trial::ignorable_test(test.name(), move || {
         let name = test.name();
-        let mut stream = stream.lock().expect("one thread");
+        let (stream, lanes) = &mut *run.lock().expect("one thread");
         stream.write(&Event::Start { test: name.clone() })?;
-        let (report, took) = child::run(test, limit);
+        let report = lanes.next();
         for line in report.lines {
             stream.write(&Event::Output { test: name.clone(), line })?;
         }
-        let why = report.why;
-        stream.write(&Event::Result {
-            test: name.clone(),
-            outcome: report.outcome,
-            ms: took.as_millis() as u64,
-            why: why.clone(),
-        })?;
-        match report.outcome {
+        let (outcome, why, ms) = (report.outcome, report.why, report.ms);
+        stream.write(&Event::Result { test: name.clone(), outcome, ms, why: why.clone() })?;
+        match outcome {
             Outcome::Pass => Ok(Completion::Completed),
             Outcome::Skip => Ok(Completion::ignored_with(why)),
             other => {
