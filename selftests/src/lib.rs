@@ -9,6 +9,7 @@ mod aio;
 pub mod case;
 pub mod cases;
 pub mod child;
+pub mod compare;
 mod compat;
 pub mod events;
 pub mod init;

@@ -2,14 +2,14 @@
 //! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
 
 use clap::Parser;
-use memfd_seals::{init, need, replay, run};
+use memfd_seals::{compare, init, need, replay, run};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Conformance suite for memfd seals. `memfd-seals replay` runs the program of the mail that
-/// proposed F_SEAL_FS_WRITE instead.
+/// Conformance suite for memfd seals. Instead of it, `memfd-seals replay` runs the program of the
+/// mail that proposed F_SEAL_FS_WRITE, and `memfd-seals compare` shows what that seal adds.
 #[derive(Parser)]
 #[command(name = "memfd-seals", version)]
 struct Cli {
@@ -33,18 +33,24 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("replay") {
-        return match replay::run(&mut std::io::stdout()) {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => complain(&format!("stdout: {error}")),
-        };
+    match std::env::args().nth(1).as_deref() {
+        Some("replay") => {
+            return match replay::run(&mut std::io::stdout()) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => complain(&format!("stdout: {error}")),
+            };
+        }
+        Some("compare") => {
+            return match compare::table() {
+                Ok(table) => print(&table),
+                Err(line) => complain(&line),
+            };
+        }
+        _ => {}
     }
     let cli = Cli::parse();
     if cli.libtest.list {
-        return match std::io::stdout().write_all(run::list(&cli.libtest).as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&format!("stdout: {error}")),
-        };
+        return print(&run::list(&cli.libtest));
     }
     let end = cli.end;
     let code = judge(cli).unwrap_or_else(|line| complain(&line));
@@ -65,6 +71,13 @@ fn judge(cli: Cli) -> Result<ExitCode, String> {
     let options = run::Options { libtest: cli.libtest, events, nonce: cli.nonce, limit };
     let conclusion = run::run(options).map_err(|error| format!("the event stream: {error}"))?;
     Ok(conclusion.exit_code())
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("stdout: {error}")),
+    }
 }
 
 fn complain(line: &str) -> ExitCode {

@@ -75,3 +75,13 @@ fn stock_skips_what_needs_the_seal_and_nothing_else() {
         assert_eq!(outcome == Outcome::Skip, ours, "{}", test.name());
     }
 }
+
+#[test]
+fn the_cover_letter_has_the_table_of_real_runs() {
+    let letter = include_str!("../../patches/mainline/cover-letter.txt");
+    let table: String =
+        letter.lines().map(|line| format!("{}\n", line.trim_start_matches("  "))).collect();
+    for row in memfd_seals::compare::TABLE.lines() {
+        assert!(table.contains(row.trim()), "not in the cover letter: {row}");
+    }
+}

@@ -5,8 +5,8 @@ use crate::case::*;
 use crate::child::Wrong;
 use crate::kind::Kind;
 use crate::need::{Need, Probe, probe_seal};
-use crate::replay;
 use crate::world::fresh;
+use crate::{compare, replay};
 use std::process::Command;
 
 pub const CASES: &[Case] = &[
@@ -37,6 +37,22 @@ pub const CASES: &[Case] = &[
         },
         expect: Returns(0),
         hollow: Deviation::Fails("the seal is taken and the write passes"),
+        ..CASE
+    },
+    Case {
+        name: "compare",
+        about: "what the seal adds over the older ones is what the cover letter's table says",
+        on: OWN,
+        setup: program,
+        op: |_| {
+            let table = compare::table().expect("memfds");
+            if table != compare::TABLE {
+                wrong(format!("the table is now:\n{table}"));
+            }
+            Ok(0)
+        },
+        expect: Returns(0),
+        hollow: Deviation::Fails("the column of FS_WRITE refuses nothing"),
         ..CASE
     },
     Case {
