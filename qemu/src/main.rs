@@ -26,6 +26,7 @@ use clap::Parser;
 use class::{Class, Refusal, Step};
 use cli::{Cli, Do};
 use kernel::{Kernel, Request};
+use memfd_seals::events::Outcome;
 use memfd_seals::{cases, predict};
 use std::path::Path;
 use std::process::ExitCode;
@@ -83,7 +84,8 @@ fn boot(request: &Request, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
     };
     let filter = request.filter.as_deref();
     let tests = cases::all().into_iter().filter(|t| filter.is_none_or(|f| t.name().contains(f)));
-    let expected: Vec<_> = tests.map(|test| (test.name(), series.predicts(&test).0)).collect();
+    let predicted: Vec<_> = tests.map(|test| (test.name(), series.predicts(&test))).collect();
+    let expected: Vec<_> = predicted.iter().map(|(name, (o, _))| (name.clone(), *o)).collect();
     if expected.is_empty() {
         let line = format!("FILTER={} selects no test", filter.unwrap_or_default());
         return Err(Refusal::new(Class::Usage, line));
@@ -105,6 +107,10 @@ fn boot(request: &Request, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
     let finished = guest::run(kernel, &expected, &options, &stop, &mut told)?;
     let folder = finished.folder.strip_prefix(&request.repo).unwrap_or(&finished.folder);
     println!("{:<11}{}\n", "results", folder.display());
+    if series == predict::Kernel::Stock {
+        let known = predicted.iter().filter(|(_, (outcome, _))| *outcome == Outcome::Fail);
+        known.for_each(|(name, (_, reason))| println!("known to fail: {name}: {reason}"));
+    }
     finished.report.iter().for_each(|line| println!("{line}"));
     Ok(finished.verdict.class)
 }

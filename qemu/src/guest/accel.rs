@@ -4,6 +4,7 @@
 
 use super::stamp;
 use crate::class::Step;
+use crate::files;
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -51,13 +52,13 @@ impl Memory {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let key = stamp::digest(&[&boot, qemu_version], &[vmlinux])?;
         let folder = cache.join("kvm");
-        stamp::folder(&folder)?;
+        files::mkdir(&folder)?;
         Ok(Memory(folder.join(&key[..24])))
     }
 
     /// Keeps why KVM failed.
     pub fn failed(&self, why: &str) -> Step<()> {
-        stamp::replace(&self.0, why.as_bytes())?;
+        files::write(&self.0, why.as_bytes())?;
         stamp::prune(self.0.parent().unwrap_or(Path::new(".")), "", 64);
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use super::stamp;
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,16 +39,16 @@ pub fn build(build_dir: &Path, programs: &[(&str, &Path)], folder: &Path) -> Ste
     }
     // Paths with spaces can't be written in the list, so the generator is started where links
     // without any stand for them.
-    let scratch = tempfile::tempdir_in(folder).map_err(|e| stamp::unwritable(folder, &e))?;
+    let scratch = tempfile::tempdir_in(folder).map_err(files::refuse(folder))?;
     let mut list = NODES.to_owned();
     for (index, (name, file)) in programs.iter().enumerate() {
         let link = scratch.path().join(index.to_string());
-        let file = file.canonicalize().map_err(|e| stamp::unwritable(file, &e))?;
-        std::os::unix::fs::symlink(file, &link).map_err(|e| stamp::unwritable(&link, &e))?;
+        let file = file.canonicalize().map_err(files::refuse(file))?;
+        std::os::unix::fs::symlink(file, &link).map_err(files::refuse(&link))?;
         list.push_str(&format!("file {name} {index} 0755 0 0\n"));
     }
     let list_file = scratch.path().join("list");
-    std::fs::write(&list_file, list).map_err(|e| stamp::unwritable(&list_file, &e))?;
+    std::fs::write(&list_file, list).map_err(files::refuse(&list_file))?;
     let refuse =
         |why: String| Refusal::new(Class::Build, format!("{}: {why}", generator.display()));
     let output = Command::new(&generator)
@@ -60,7 +61,7 @@ pub fn build(build_dir: &Path, programs: &[(&str, &Path)], folder: &Path) -> Ste
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(refuse(said.lines().next().unwrap_or("failed").to_owned()));
     }
-    stamp::replace(&path, &output.stdout)?;
+    files::write(&path, &output.stdout)?;
     stamp::prune(folder, "initramfs-", 4);
     Ok(Archive { path, built: true })
 }

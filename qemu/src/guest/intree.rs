@@ -3,6 +3,7 @@
 
 use super::stamp;
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +19,7 @@ pub struct Tool {
 /// Compiles memfd_test of `source_tree` into `folder`. Its name there carries the digest of its
 /// sources, of the headers they use and of the compiler, so two trees never share one.
 pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
-    stamp::folder(folder)?;
+    files::mkdir(folder)?;
     let tests = source_tree.join("tools/testing/selftests/memfd");
     let uapi = source_tree.join("include/uapi");
     let sources = ["memfd_test.c", "common.c", "common.h"].map(|name| tests.join(name));
@@ -49,7 +50,7 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
         refusal.detail = words.lines().take(12).map(str::to_owned).collect();
         return Err(refusal);
     }
-    std::fs::rename(&part, &binary).map_err(|e| stamp::unwritable(&binary, &e))?;
+    std::fs::rename(&part, &binary).map_err(files::refuse(&binary))?;
     stamp::prune(folder, "memfd_test-", 8);
     Ok(Tool { binary, built: true })
 }

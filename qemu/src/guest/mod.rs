@@ -19,6 +19,7 @@ pub mod verdict;
 pub mod watch;
 
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use crate::kernel::Kernel;
 use accel::{Accel, Choice, Memory};
 use boot::{Boot, Ended, Limits};
@@ -256,5 +257,5 @@ fn nonce() -> Step<String> {
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
         .map_err(|e| Refusal::new(Class::Internal, format!("/dev/urandom: {e}")))?;
-    Ok(stamp::hex(&bytes))
+    Ok(files::hex(&bytes))
 }

@@ -2,8 +2,8 @@
 //! QEMU's command line, and which QEMU it is.
 
 use super::accel::Accel;
-use super::stamp;
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,8 +41,8 @@ pub fn find(name: &str, cache: &Path) -> Step<Qemu> {
         Some((of, version)) if of == key && parse(version).is_some() => version.to_owned(),
         _ => {
             let version = ask(&path)?;
-            stamp::folder(cache)?;
-            stamp::replace(&memo, format!("{key}\n{version}").as_bytes())?;
+            files::mkdir(cache)?;
+            files::write(&memo, format!("{key}\n{version}").as_bytes())?;
             version
         }
     };

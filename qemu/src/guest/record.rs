@@ -3,9 +3,9 @@
 //! the last complete one.
 
 use super::accel::Choice;
-use super::stamp;
 use super::tally::{Counts, Surprise};
 use crate::class::{Class, Step};
+use crate::files;
 use crate::kernel::Kernel;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Folder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", utc(now.as_secs()), std::process::id());
         let path = parent.join(name);
-        stamp::folder(&path)?;
+        files::mkdir(&path)?;
         let folder = Folder { path, parent };
         let line = "the run did not come to its end";
         folder.summarize(kernel, Class::Internal, line, None, &Counts::default(), &[], &[])?;
@@ -90,19 +90,19 @@ impl Folder {
         };
         let mut text = serde_json::to_string_pretty(&summary).unwrap_or_default();
         text.push('\n');
-        stamp::replace(&self.path.join("summary.json"), text.as_bytes())
+        files::write(&self.path.join("summary.json"), text.as_bytes())
     }
 
     /// Writes one more file.
     pub fn write(&self, name: &str, text: &str) -> Step<()> {
-        stamp::replace(&self.path.join(name), text.as_bytes())
+        files::write(&self.path.join(name), text.as_bytes())
     }
 
     /// Points `latest` here, in one step, and removes the oldest runs.
     pub fn publish(&self) -> Step<()> {
         let latest = self.parent.join("latest");
         let next = self.parent.join(format!("latest-{}", std::process::id()));
-        let refuse = |e: std::io::Error| stamp::unwritable(&latest, &e);
+        let refuse = |e: std::io::Error| files::refuse(&latest)(e);
         let _ = fs::remove_file(&next);
         let name = self.path.file_name().unwrap_or_default();
         std::os::unix::fs::symlink(name, &next).map_err(refuse)?;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! Content decides whether a step can be skipped, and files appear whole or not at all.
+//! Content decides whether a step can be skipped.
 
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io;
@@ -26,12 +27,7 @@ pub fn digest(words: &[&str], paths: &[&Path]) -> Step<String> {
             add(&fs::read(&file).map_err(|e| unreadable(&file, &e))?);
         }
     }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    Ok(files::hex(&hash.finalize()))
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -44,34 +40,6 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 
 fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     Refusal::new(Class::Build, format!("{}: cannot be read: {error}", path.display()))
-}
-
-/// Puts `bytes` at `path` by a rename, so that a reader sees the old file or the new one.
-pub fn replace(path: &Path, bytes: &[u8]) -> Step<()> {
-    let refuse = |e: io::Error| unwritable(path, &e);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let mut file =
-        tempfile::Builder::new().permissions(mode).tempfile_in(folder).map_err(refuse)?;
-    io::Write::write_all(&mut file, bytes).map_err(refuse)?;
-    file.persist(path).map_err(|e| refuse(e.error))?;
-    Ok(())
-}
-
-/// The refusal of a write: no-space if that is why, else cache.
-pub fn unwritable(path: &Path, error: &io::Error) -> Refusal {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::new(
-            Class::NoSpace,
-            format!("{}: no space left: free some and run again", path.display()),
-        ),
-        _ => Refusal::new(Class::Cache, format!("{}: cannot be written: {error}", path.display())),
-    }
-}
-
-/// Makes a folder and its parents.
-pub fn folder(path: &Path) -> Step<()> {
-    fs::create_dir_all(path).map_err(|e| unwritable(path, &e))
 }
 
 /// Removes all but the newest `keep` entries of `folder` whose names start with `prefix`.

@@ -3,6 +3,7 @@
 
 use super::stamp;
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +23,7 @@ pub struct Suite {
 /// of all that goes into the suite, and over the product, is asked first.
 pub fn build(repo: &Path) -> Step<Suite> {
     let target_dir = repo.join("target/guest");
-    stamp::folder(&target_dir)?;
+    files::mkdir(&target_dir)?;
     let libc = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
     let triple = format!("{}-unknown-linux-{libc}", std::env::consts::ARCH);
     let binary = target_dir.join(&triple).join("release").join(PACKAGE);
@@ -41,13 +42,13 @@ pub fn build(repo: &Path) -> Step<Suite> {
     }
     compile(repo, &target_dir, &triple, &flags)?;
     is_static(&binary)?;
-    stamp::replace(&stamped, with_product(&binary)?.as_bytes())?;
+    files::write(&stamped, with_product(&binary)?.as_bytes())?;
     Ok(Suite { binary, built: true })
 }
 
 fn compile(repo: &Path, target_dir: &Path, triple: &str, flags: &str) -> Step<()> {
     let log = target_dir.join("suite.log");
-    let cannot = |e: std::io::Error| stamp::unwritable(&log, &e);
+    let cannot = |e: std::io::Error| files::refuse(&log)(e);
     let out = File::create(&log).map_err(cannot)?;
     let err = out.try_clone().map_err(cannot)?;
     // Under `cargo run` the variable names the very cargo in use.

@@ -2,8 +2,8 @@
 //! Follows a running QEMU: keeps what comes, and says when it has to be cut off.
 
 use super::boot::{self, Ended, Limits};
-use super::stamp;
 use crate::class::{Class, Refusal, Step};
+use crate::files;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Logs {
     pub fn create(folder: &Path) -> Step<Logs> {
         let create = |name: &str| {
             let path = folder.join(name);
-            let file = File::create(&path).map_err(|e| stamp::unwritable(&path, &e))?;
+            let file = File::create(&path).map_err(files::refuse(&path))?;
             Ok((path, file))
         };
         Ok(Logs { console: create("console.log")?, events: create("results.jsonl")? })
@@ -44,7 +44,7 @@ impl Logs {
 }
 
 fn write(log: &mut (std::path::PathBuf, File), bytes: &[u8]) -> Step<()> {
-    log.1.write_all(bytes).map_err(|e| stamp::unwritable(&log.0, &e))
+    log.1.write_all(bytes).map_err(files::refuse(&log.0))
 }
 
 /// What has come so far, and when.

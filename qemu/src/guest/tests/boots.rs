@@ -3,8 +3,9 @@
 
 use crate::class::Class;
 use crate::class::Step;
+use crate::files;
 use crate::guest::boot::{self, Boot, Ended, Limits};
-use crate::guest::{accel, qemu, stamp};
+use crate::guest::{accel, qemu};
 use rstest::rstest;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -130,6 +131,6 @@ fn kvm_is_chosen_by_the_device_and_by_memory() {
     memory().unwrap().failed("/dev/kvm opens, but QEMU said: x").unwrap();
     assert_eq!(why(), "TCG: /dev/kvm opens, but QEMU said: x (remembered)");
     // Another kernel is another question.
-    stamp::replace(&kernel, b"another").unwrap();
+    files::write(&kernel, b"another").unwrap();
     assert_eq!(why(), "KVM");
 }
