@@ -7,9 +7,9 @@ use crate::sys::{Map, RO, RW, seal};
 use crate::world::{World, fresh};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED};
 
-/// The table on a kernel with the series; the cover letter carries it.
-pub const TABLE: &str = "\
-                                    FW        FW|S|G    FS_WRITE
+/// The table on a kernel with the series; the cover letter carries it. (No `"\` at the start of the
+/// string: that would take the first line's indentation away.)
+pub const TABLE: &str = "                                    FW        FW|S|G    FS_WRITE
 write()                             EPERM     EPERM     EPERM
 mmap() shared, writable             EPERM     EPERM     EACCES
 mmap() shared, read-only            works     works     works

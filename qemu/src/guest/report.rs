@@ -63,7 +63,9 @@ fn counted(verdict: &Verdict) -> String {
 fn surprised(surprise: &Surprise) -> String {
     let got = surprise.got.map_or("no result", Outcome::word);
     let why = if surprise.why.is_empty() { String::new() } else { format!(": {}", surprise.why) };
-    plain(&format!("{}: predicted {}, got {got}{why}", surprise.name, surprise.predicted))
+    let text = format!("{}: predicted {}, got {got}{why}", surprise.name, surprise.predicted);
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    lines.join("\n    ")
 }
 
 /// The names under each predicted outcome, and how many came out so.
