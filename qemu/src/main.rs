@@ -15,6 +15,7 @@ mod gittree;
 mod guest;
 mod interrupt;
 mod kernel;
+mod plan;
 mod run;
 mod series;
 mod source;
@@ -23,11 +24,11 @@ mod tree;
 mod ui;
 
 use clap::Parser;
-use class::{Class, Refusal, Step};
+use class::{Class, Step};
 use cli::{Cli, Do};
 use kernel::{Kernel, Request};
-use memfd_seals::events::Outcome;
-use memfd_seals::{cases, predict};
+use memfd_seals::predict;
+use plan::Plan;
 use std::path::Path;
 use std::process::ExitCode;
 use tools::Need;
@@ -67,30 +68,21 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
         println!("{}\nbase tree: {}", patched.words(), patched.base_tree().display());
         return Ok(Class::Pass);
     }
+    // What can be known to be wrong without a kernel is said before one is built.
+    let plan = Plan::of(&request)?;
+    if need == Need::Run {
+        guest::qemu::find(QEMU, &cache::root()?)?;
+    }
     let kernel = kernel::prepare(&request, ui)?;
     if need == Need::Build {
         println!("{}", kernel.vmlinux.display());
         return Ok(Class::Pass);
     }
-    boot(&request, &kernel, ui)
+    boot(&request, &plan, &kernel, ui)
 }
 
 /// Boots what was built, judges it, and prints the report.
-fn boot(request: &Request, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
-    let series = match kernel.series.as_str() {
-        "none" => predict::Kernel::Stock,
-        "hollow" => predict::Kernel::Hollow,
-        _ => predict::Kernel::Sealed,
-    };
-    let filter = request.filter.as_deref();
-    let tests = cases::all().into_iter().filter(|t| filter.is_none_or(|f| t.name().contains(f)));
-    let predicted: Vec<_> = tests.map(|test| (test.name(), series.predicts(&test))).collect();
-    let expected: Vec<_> = predicted.iter().map(|(name, (o, _))| (name.clone(), *o)).collect();
-    if expected.is_empty() {
-        let line = format!("FILTER={} selects no test", filter.unwrap_or_default());
-        return Err(Refusal::new(Class::Usage, line));
-    }
-    let require = series.requires_seal().then(|| "--require-seal".to_owned());
+fn boot(request: &Request, plan: &Plan, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
     let options = guest::Options {
         repo: request.repo.clone(),
         cache: cache::root()?,
@@ -98,19 +90,15 @@ fn boot(request: &Request, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
         kvm: true,
         cpus: 2,
         memory_mib: 512,
-        init: require.into_iter().chain(request.filter.clone()).collect(),
-        grouped: series != predict::Kernel::Sealed,
+        init: plan.init(request),
+        grouped: plan.kernel != predict::Kernel::Sealed,
         earlier: ui.millis().to_vec(),
     };
     let stop = interrupt::flag();
     let mut told = |step: &str, what: &str, took| ui.ended(step, what, took);
-    let finished = guest::run(kernel, &expected, &options, &stop, &mut told)?;
+    let finished = guest::run(kernel, &plan.expected, &options, &stop, &mut told)?;
     let folder = finished.folder.strip_prefix(&request.repo).unwrap_or(&finished.folder);
     println!("{:<11}{}\n", "results", folder.display());
-    if series == predict::Kernel::Stock {
-        let known = predicted.iter().filter(|(_, (outcome, _))| *outcome == Outcome::Fail);
-        known.for_each(|(name, (_, reason))| println!("known to fail: {name}: {reason}"));
-    }
-    finished.report.iter().for_each(|line| println!("{line}"));
+    plan.known.iter().chain(&finished.report).for_each(|line| println!("{line}"));
     Ok(finished.verdict.class)
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! Which tests a run must report, and what is predicted of each: the host's own copy.
+
+use crate::class::{Class, Refusal, Step};
+use crate::kernel::Request;
+use memfd_seals::cases;
+use memfd_seals::events::Outcome;
+use memfd_seals::predict::Kernel;
+
+/// The tests of a run, in order.
+pub struct Plan {
+    /// What was done to the kernel.
+    pub kernel: Kernel,
+    /// Name and predicted outcome of each test.
+    pub expected: Vec<(String, Outcome)>,
+    /// The tests that are known to fail on the stock kernel, each with its reason.
+    pub known: Vec<String>,
+}
+
+impl Plan {
+    /// What `SERIES=` and `FILTER=` ask for. Refuses (class usage) a filter that selects nothing.
+    pub fn of(request: &Request) -> Step<Plan> {
+        let kernel = match request.series.as_deref() {
+            Some("none") => Kernel::Stock,
+            Some("hollow") => Kernel::Hollow,
+            _ => Kernel::Sealed,
+        };
+        let filter = request.filter.as_deref().unwrap_or_default();
+        let tests = cases::all().into_iter().filter(|test| test.name().contains(filter));
+        let (mut expected, mut known) = (Vec::new(), Vec::new());
+        for test in tests {
+            let (outcome, reason) = kernel.predicts(&test);
+            if (kernel, outcome) == (Kernel::Stock, Outcome::Fail) {
+                known.push(format!("known to fail: {}: {reason}", test.name()));
+            }
+            expected.push((test.name(), outcome));
+        }
+        if expected.is_empty() {
+            let line = format!(
+                "FILTER={filter} selects no test; `cargo run -q -p memfd-seals -- --list` lists them"
+            );
+            return Err(Refusal::new(Class::Usage, line));
+        }
+        Ok(Plan { kernel, expected, known })
+    }
+
+    /// More arguments of /init.
+    pub fn init(&self, request: &Request) -> Vec<String> {
+        let require = self.kernel.requires_seal().then(|| "--require-seal".to_owned());
+        require.into_iter().chain(request.filter.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn request(series: Option<&str>, filter: Option<&str>) -> Request {
+        Request {
+            repo: ".".into(),
+            kernel: None,
+            series: series.map(str::to_owned),
+            base: "mainline".into(),
+            config: None,
+            filter: filter.map(str::to_owned),
+            jobs: 1,
+        }
+    }
+
+    #[rstest]
+    #[case(None, Kernel::Sealed, 0)]
+    #[case(Some("some/folder"), Kernel::Sealed, 0)]
+    #[case(Some("none"), Kernel::Stock, 5)]
+    #[case(Some("hollow"), Kernel::Hollow, 0)]
+    fn series_decide_the_prediction(
+        #[case] series: Option<&str>,
+        #[case] kernel: Kernel,
+        #[case] known: usize,
+    ) {
+        let plan = Plan::of(&request(series, None)).unwrap();
+        assert_eq!((plan.kernel, plan.known.len()), (kernel, known));
+        assert_eq!(plan.expected.len(), cases::all().len());
+    }
+
+    #[test]
+    fn a_filter_selects_as_the_suite_does() {
+        let plan = Plan::of(&request(None, Some("replay"))).unwrap();
+        let names: Vec<_> = plan.expected.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["programs::replay", "programs::replay_is_honest"]);
+        assert_eq!(Plan::of(&request(None, Some("nosuchtest"))).err().unwrap().class, Class::Usage);
+    }
+}
