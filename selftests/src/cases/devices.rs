@@ -8,7 +8,8 @@ use crate::world::{World, fresh, same};
 use crate::{luo, udmabuf};
 use nix::errno::Errno::*;
 
-const SEALS_LOST: &str = "a seal added to a preserved file is taken and lost by the kexec (bug C)";
+const SEALS_LOST: &str =
+    "a seal added to a preserved file is taken and lost by the kexec (see patch 3)";
 const UNKNOWN_SEAL: Deviation = Deviation::Passes("live update refuses any seal it does not know");
 
 pub const CASES: &[Case] = &[
@@ -87,7 +88,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "live_update_then_old_seal",
-        about: "F_ADD_SEALS of an older seal on a file that is being preserved fails (bug C)",
+        about: "F_ADD_SEALS of an older seal on a file that is being preserved fails (see patch 3)",
         rules: &[27],
         needs: &[Need::LiveUpdate],
         on: SHMEM,

@@ -14,7 +14,8 @@ use nix::sys::signal::Signal::SIGBUS;
 
 const PUNCH: i32 = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 const MODE_FIRST: Deviation = Deviation::Passes("the mode is looked at first");
-const SIZE_GROWS: &str = "a writable mapping grows a hugetlbfs file whatever its seals (bug A)";
+const SIZE_GROWS: &str =
+    "a writable mapping grows a hugetlbfs file whatever its seals (see patch 1)";
 
 pub const CASES: &[Case] = &[
     Case {
@@ -232,7 +233,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "grow_seal_mmap_past_eof",
-        about: "with F_SEAL_GROW alone, a mapping longer than the file does not grow it (bug A)",
+        about: "with F_SEAL_GROW alone, a mapping longer than the file does not grow it (see patch 1)",
         setup: |kind| fresh(kind)?.seal(seal::GROW),
         op: |f| {
             f.new = Some(Map::new(2 * f.size, RW, libc::MAP_SHARED, &f.fd, 0)?);
@@ -246,7 +247,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "grow_seal_mmap_past_eof_through_rdonly",
-        about: "the same, private and through an O_RDONLY descriptor (bug A)",
+        about: "the same, private and through an O_RDONLY descriptor (see patch 1)",
         setup: |kind| fresh(kind)?.seal(seal::GROW)?.via(libc::O_RDONLY),
         op: |f| {
             f.new = Some(Map::new(2 * f.size, RW, libc::MAP_PRIVATE, &f.fd, 0)?);

@@ -10,7 +10,7 @@ use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
 
-const EXEC_IGNORED: &str = "hugetlbfs_setattr does not know F_SEAL_EXEC (bug F)";
+const EXEC_IGNORED: &str = "hugetlbfs_setattr does not know F_SEAL_EXEC (see patch 2)";
 
 pub const CASES: &[Case] = &[
     Case {
@@ -142,7 +142,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "exec_seal_fchmod",
-        about: "F_SEAL_EXEC forbids changing the execute bits (bug F)",
+        about: "F_SEAL_EXEC forbids changing the execute bits (see patch 2)",
         setup: |kind| with_flags(kind, mfd::NOEXEC_SEAL),
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
         expect: Fails(EPERM),
