@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write, stdout};
 use std::time::{Duration, Instant};
 
 /// How long a step is silent where lines cannot be rewritten.
-const PLAIN_EVERY: Duration = Duration::from_secs(15);
+const PLAIN_EVERY: Duration = Duration::from_secs(30);
 /// How often a line is rewritten on a terminal.
 const REWRITE_EVERY: Duration = Duration::from_millis(100);
 /// Where the times begin, in characters.
