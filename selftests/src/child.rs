@@ -130,6 +130,8 @@ fn read_until(mut pipe: File, deadline: Instant) -> Result<Vec<u8>, Errno> {
 
 /// Reaps the child; none if the time is over first.
 fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
+    // A descriptor that becomes readable at the exit; where there is none, the child is polled.
+    let exit = sys::pidfd_open(child).ok();
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
@@ -139,7 +141,14 @@ fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
         if Instant::now() >= deadline {
             return None;
         }
-        std::thread::sleep(Duration::from_micros(200));
+        match &exit {
+            Some(exit) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                let _ = poll(&mut [PollFd::new(exit.as_fd(), PollFlags::POLLIN)], timeout);
+            }
+            None => std::thread::sleep(Duration::from_micros(200)),
+        }
     }
 }
 

@@ -215,6 +215,11 @@ pub fn in_child(body: impl FnOnce() -> i32) -> Sys<Ended> {
     }
 }
 
+/// `pidfd_open(2)`.
+pub fn pidfd_open(child: Pid) -> Sys<OwnedFd> {
+    Ok(own(call(libc::SYS_pidfd_open, [child.as_raw() as usize, 0, 0, 0, 0, 0])? as RawFd))
+}
+
 /// Dies with its parent; for children that may be left behind.
 pub fn die_with_parent() {
     // SAFETY: takes no pointers.

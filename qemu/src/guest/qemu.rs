@@ -103,8 +103,8 @@ impl Machine<'_> {
         let (accel, cpu) = match self.accel {
             Accel::Kvm => ("kvm", "max"),
             // TCG emulates `rep movsb` byte by byte: a kernel that is told of fast ones copies and
-            // clears pages at a fraction of the speed.
-            Accel::Tcg => ("tcg", "max,-erms,-fsrm"),
+            // clears pages at a fraction of the speed. AVX makes every switch of tasks dearer.
+            Accel::Tcg => ("tcg", "max,-erms,-fsrm,-avx,-avx2"),
         };
         [
             // QEMU's own additions to the kernel's command line would come after ` -- ` and so
@@ -155,6 +155,8 @@ impl Machine<'_> {
             // Notices too: warnings, and the banner that shows life, at no cost in time.
             "loglevel=6",
             "reboot=t panic=-1",
+            // Its calibration takes 0.2 s under TCG, and fails when the host is busy.
+            if self.accel == Accel::Tcg { "nolapic_timer" } else { "" },
             "hugepages=24 kho=on liveupdate=on",
             "--",
         ]
