@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Thin: each target is one command. Bare `make` explains them.
 
-export KERNEL SERIES BASE CONFIG FILTER JOBS
+export KERNEL SERIES BASE CONFIG FILTER JOBS CPUS MEMORY QEMU KVM INIT
 
 CARGO := ci/with-cargo
 
@@ -20,6 +20,10 @@ help:
 #: CONFIG=file      more Kconfig lines, or the X of a qemu/X.config
 #: FILTER=text      only the tests whose name has it
 #: JOBS=n           jobs of the kernel's make
+#: CPUS=n MEMORY=n  the guest's CPUs, and its memory in MiB
+#: QEMU=path        another qemu-system-x86_64
+#: KVM=off          TCG even if /dev/kvm works
+#: INIT=file        a static program to boot in the suite's place
 #:
 #: Exit codes: cargo run -q -p qemu-test -- classes
 

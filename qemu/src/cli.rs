@@ -6,6 +6,7 @@ use crate::kernel::Request;
 use clap::{Parser, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Builds a patched kernel, boots it in QEMU with the suite as /init, and gives a verdict.
 #[derive(Debug, Parser)]
@@ -37,6 +38,26 @@ pub struct Cli {
     /// Jobs of the kernel's make; unset: one for each CPU
     #[arg(long, env = "JOBS", global = true, value_name = "N")]
     jobs: Option<String>,
+
+    /// The guest's CPUs; unset: as the kernel's config says
+    #[arg(long, env = "CPUS", global = true, value_name = "N")]
+    cpus: Option<String>,
+
+    /// The guest's memory in MiB; unset: as the kernel's config says
+    #[arg(long, env = "MEMORY", global = true, value_name = "MIB")]
+    memory: Option<String>,
+
+    /// QEMU's name or path; unset: qemu-system-x86_64
+    #[arg(long, env = "QEMU", global = true, value_name = "PATH")]
+    qemu: Option<String>,
+
+    /// KVM's device, or `off` for TCG; unset: /dev/kvm, if it works
+    #[arg(long, env = "KVM", global = true, value_name = "PATH")]
+    kvm: Option<String>,
+
+    /// A static program to boot as /init in place of the suite
+    #[arg(long, env = "INIT", global = true, value_name = "FILE")]
+    init: Option<String>,
 }
 
 /// What to do.
@@ -56,13 +77,9 @@ impl Cli {
     /// What is asked for, in the clone that `here` is in. Empty variables count as unset.
     pub fn request(&self, here: &Path) -> Step<Request> {
         let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
-        let jobs = match set(&self.jobs) {
-            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            Some(given) => given
-                .parse::<NonZeroUsize>()
-                .map(NonZeroUsize::get)
-                .map_err(|_| usage(format!("JOBS={given} is no number of jobs; give 1 or more")))?,
-        };
+        let jobs = count("JOBS", "jobs", set(&self.jobs))?;
+        let jobs = jobs.or(std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let kvm = set(&self.kvm).unwrap_or_else(|| "/dev/kvm".into());
         let base = set(&self.base).unwrap_or_else(|| "mainline".into());
         if base.contains('/') || base.starts_with('.') {
             return Err(usage(format!("BASE={base} is no name of a folder in patches/")));
@@ -75,8 +92,22 @@ impl Cli {
             config: set(&self.config),
             filter: set(&self.filter),
             jobs,
+            cpus: count("CPUS", "CPUs", set(&self.cpus))?,
+            memory_mib: count("MEMORY", "MiB", set(&self.memory))?,
+            qemu: set(&self.qemu).unwrap_or_else(|| "qemu-system-x86_64".into()),
+            kvm: (kvm != "off").then(|| PathBuf::from(kvm)),
+            init: set(&self.init).map(PathBuf::from),
         })
     }
+}
+
+/// The number that a variable holds, if it is set.
+fn count<N: FromStr>(name: &str, of: &str, given: Option<String>) -> Step<Option<N>> {
+    let parse = |text: String| {
+        let none = || usage(format!("{name}={text} is no number of {of}; give 1 or more"));
+        text.parse().map_err(|_| none())
+    };
+    given.map(parse).transpose()
 }
 
 fn usage(line: String) -> Refusal {
@@ -104,6 +135,8 @@ mod tests {
     #[rstest]
     #[case(&["--jobs", "0"], "JOBS=0 is no number of jobs; give 1 or more")]
     #[case(&["--jobs", "two"], "JOBS=two is no number of jobs; give 1 or more")]
+    #[case(&["--cpus", "0"], "CPUS=0 is no number of CPUs; give 1 or more")]
+    #[case(&["--memory", "1G"], "MEMORY=1G is no number of MiB; give 1 or more")]
     #[case(&["--base", "../x"], "BASE=../x is no name of a folder in patches/")]
     fn bad_values_get_one_line(#[case] args: &[&str], #[case] line: &str) {
         let refusal = request(args).unwrap_err();

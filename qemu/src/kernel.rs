@@ -10,6 +10,7 @@ use crate::series::{Applied, Series};
 use crate::source::{self, Base};
 use crate::ui::Ui;
 use crate::{build, files, tools, tree};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// How many of Debian's other versions are tried when the base's own has left the archive.
@@ -32,6 +33,16 @@ pub struct Request {
     pub filter: Option<String>,
     /// `JOBS=`
     pub jobs: usize,
+    /// `CPUS=`
+    pub cpus: Option<NonZeroU32>,
+    /// `MEMORY=`
+    pub memory_mib: Option<NonZeroU32>,
+    /// `QEMU=`: a name or a path.
+    pub qemu: String,
+    /// `KVM=`: the device; none if it is off.
+    pub kvm: Option<PathBuf>,
+    /// `INIT=`: what is booted in the suite's place.
+    pub init: Option<PathBuf>,
 }
 
 /// A kernel that was built and can be booted.

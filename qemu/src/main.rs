@@ -15,6 +15,7 @@ mod gittree;
 mod guest;
 mod interrupt;
 mod kernel;
+mod machine;
 mod plan;
 mod run;
 mod series;
@@ -33,9 +34,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use tools::Need;
 use ui::Ui;
-
-/// The emulator, as PATH finds it.
-const QEMU: &str = "qemu-system-x86_64";
 
 fn main() -> ExitCode {
     let mut ui = Ui::new();
@@ -71,7 +69,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     // What can be known to be wrong without a kernel is said before one is built.
     let plan = Plan::of(&request)?;
     if need == Need::Run {
-        guest::qemu::find(QEMU, &cache::root()?)?;
+        guest::qemu::find(&request.qemu, &cache::root()?)?;
     }
     let kernel = kernel::prepare(&request, ui)?;
     if need == Need::Build {
@@ -86,10 +84,11 @@ fn boot(request: &Request, plan: &Plan, kernel: &Kernel, ui: &mut Ui) -> Step<Cl
     let options = guest::Options {
         repo: request.repo.clone(),
         cache: cache::root()?,
-        qemu: QEMU.into(),
-        kvm: true,
-        cpus: 2,
-        memory_mib: 512,
+        qemu: request.qemu.clone(),
+        kvm: request.kvm.clone(),
+        suite: request.init.clone(),
+        cpus: plan.machine.cpus,
+        memory_mib: plan.machine.memory_mib,
         init: plan.init(request),
         grouped: plan.kernel != predict::Kernel::Sealed,
         earlier: ui.millis().to_vec(),

@@ -2,7 +2,9 @@
 //! Which tests a run must report, and what is predicted of each: the host's own copy.
 
 use crate::class::{Class, Refusal, Step};
+use crate::fragment::Fragment;
 use crate::kernel::Request;
+use crate::machine::Wants;
 use memfd_seals::cases;
 use memfd_seals::events::Outcome;
 use memfd_seals::predict::Kernel;
@@ -15,11 +17,17 @@ pub struct Plan {
     pub expected: Vec<(String, Outcome)>,
     /// The tests that are known to fail on the stock kernel, each with its reason.
     pub known: Vec<String>,
+    /// The machine that they run on.
+    pub machine: Wants,
 }
 
 impl Plan {
-    /// What `SERIES=` and `FILTER=` ask for. Refuses (class usage) a filter that selects nothing.
+    /// What `SERIES=`, `FILTER=` and the machine's variables ask for. Refuses (class usage) a filter
+    /// that selects nothing and a machine that is too small.
     pub fn of(request: &Request) -> Step<Plan> {
+        let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
+        let (cpus, memory) = (request.cpus.map(Into::into), request.memory_mib.map(Into::into));
+        let machine = Wants::parse(&fragment.text)?.settle(cpus, memory)?;
         let kernel = match request.series.as_deref() {
             Some("none") => Kernel::Stock,
             Some("hollow") => Kernel::Hollow,
@@ -41,13 +49,14 @@ impl Plan {
             );
             return Err(Refusal::new(Class::Usage, line));
         }
-        Ok(Plan { kernel, expected, known })
+        Ok(Plan { kernel, expected, known, machine })
     }
 
     /// More arguments of /init.
     pub fn init(&self, request: &Request) -> Vec<String> {
         let require = self.kernel.requires_seal().then(|| "--require-seal".to_owned());
-        require.into_iter().chain(request.filter.clone()).collect()
+        let config = self.machine.init.iter().cloned();
+        require.into_iter().chain(config).chain(request.filter.clone()).collect()
     }
 }
 
@@ -58,13 +67,18 @@ mod tests {
 
     fn request(series: Option<&str>, filter: Option<&str>) -> Request {
         Request {
-            repo: ".".into(),
+            repo: concat!(env!("CARGO_MANIFEST_DIR"), "/..").into(),
             kernel: None,
             series: series.map(str::to_owned),
             base: "mainline".into(),
             config: None,
             filter: filter.map(str::to_owned),
             jobs: 1,
+            cpus: None,
+            memory_mib: None,
+            qemu: "qemu".into(),
+            kvm: None,
+            init: None,
         }
     }
 

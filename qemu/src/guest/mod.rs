@@ -41,8 +41,10 @@ pub struct Options {
     pub cache: PathBuf,
     /// QEMU's name or path: "qemu-system-x86_64".
     pub qemu: String,
-    /// Whether KVM may be tried.
-    pub kvm: bool,
+    /// KVM's device; none if KVM is not to be tried.
+    pub kvm: Option<PathBuf>,
+    /// What is booted in the suite's place.
+    pub suite: Option<PathBuf>,
     pub cpus: u32,
     pub memory_mib: u32,
     /// More arguments of /init: `--require-seal`, words of a filter. No double quotes.
@@ -113,9 +115,15 @@ impl Run<'_> {
         let guest = repo.join("target/guest");
         let patterns = Patterns::load(&repo.join("qemu/splats.txt"))?;
         let qemu = qemu::find(&self.options.qemu, &self.options.cache)?;
-        let suite = self.step("suite", || {
-            let suite = suite::build(repo)?;
-            Ok((news(suite.built, "static"), suite.binary))
+        let suite = self.step("suite", || match &self.options.suite {
+            Some(given) => {
+                suite::is_static(given)?;
+                Ok((format!("INIT={}", given.display()), given.clone()))
+            }
+            None => {
+                let suite = suite::build(repo)?;
+                Ok((news(suite.built, "static"), suite.binary))
+            }
         })?;
         let tool = self.step("memfd_test", || {
             let tool = intree::build(&kernel.source_tree, &guest)?;
@@ -147,11 +155,9 @@ impl Run<'_> {
     fn boot(&mut self, qemu: &Qemu, initrd: &Path, nonce: &str) -> Step<Boot> {
         let vmlinux = &self.kernel.vmlinux;
         let cache = &self.options.cache;
-        let (mut choice, memory) = match self.options.kvm {
-            false => (Choice::tcg("as asked"), None),
-            true => accel::choose(Path::new("/dev/kvm"), || {
-                Memory::open(cache, &qemu.version, vmlinux)
-            })?,
+        let (mut choice, memory) = match &self.options.kvm {
+            None => (Choice::tcg("as asked"), None),
+            Some(device) => accel::choose(device, || Memory::open(cache, &qemu.version, vmlinux))?,
         };
         let mut boot = self.boot_once(qemu, initrd, nonce, &choice)?;
         if let (Accel::Kvm, Some(why)) = (choice.accel, kvm_failed(&boot)) {
