@@ -8,8 +8,14 @@ use std::time::{Duration, Instant};
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 /// How often a line is rewritten on a terminal.
 const REWRITE_EVERY: Duration = Duration::from_millis(100);
-/// Where the times begin, in characters.
+/// Where the times begin, in characters, unless the terminal is narrower.
 const WIDTH: usize = 84;
+/// The characters of a step's name.
+const STEP: usize = 11;
+/// The characters of a time.
+const TIME: usize = 9;
+/// Of a terminal that does not say how wide it is.
+const COLUMNS: usize = 80;
 
 /// The output of a run, and the time that each step took.
 pub struct Ui {
@@ -28,9 +34,12 @@ impl Ui {
         Ui { terminal, rewriting: false, step: "", began: now, last: now, millis: Vec::new() }
     }
 
-    /// A step begins; its clock starts.
+    /// A step begins; its clock starts. A terminal shows at once which one it is.
     pub fn begin(&mut self, step: &'static str) {
         (self.step, self.began, self.last) = (step, Instant::now(), Instant::now());
+        if self.terminal {
+            self.rewrite("...");
+        }
     }
 
     /// Says how far the step is. Cheap enough to be called at any rate.
@@ -40,20 +49,36 @@ impl Ui {
             return;
         }
         self.last = Instant::now();
-        let line = step_line(self.step, &format!("... {}", text()), self.began.elapsed());
+        let text = format!("... {}", text());
         if self.terminal {
-            self.rewriting = true;
-            let cut: String = line.chars().take(columns()).collect();
-            self.put(&format!("\r\x1b[K{cut}"));
+            self.rewrite(&text);
         } else {
+            let line = step_line(self.step, &text, self.began.elapsed(), WIDTH);
             self.put(&format!("{line}\n"));
         }
+    }
+
+    /// A line that the next one takes the place of. It must fit: one that wraps can't be taken back.
+    fn rewrite(&mut self, text: &str) {
+        self.rewriting = true;
+        let width = self.width();
+        let room = width.saturating_sub(STEP + 1);
+        let cut: String = text.chars().take(room).collect();
+        let line = step_line(self.step, &cut, self.began.elapsed(), width);
+        let line: String = line.chars().take(width + TIME).collect();
+        self.put(&format!("\r\x1b[K{line}"));
+    }
+
+    /// Where the times begin. A terminal's last column is left free: some wrap once it is filled.
+    fn width(&self) -> usize {
+        let columns = if self.terminal { columns() } else { usize::MAX };
+        WIDTH.min(columns.saturating_sub(TIME + 1))
     }
 
     /// A plain line of its own, within a step or between two.
     pub fn note(&mut self, line: &str) {
         self.clear();
-        self.put(&format!("{:<11}{line}\n", self.step));
+        self.put(&format!("{:<STEP$}{line}\n", self.step));
     }
 
     /// The step ended: its one line, and its time for the summary.
@@ -65,7 +90,7 @@ impl Ui {
     /// The same for a step that somebody else timed.
     pub fn ended(&mut self, step: &str, text: &str, took: Duration) {
         self.clear();
-        self.put(&format!("{}\n", step_line(step, text, took)));
+        self.put(&format!("{}\n", step_line(step, text, took, self.width())));
         self.millis.push((step.to_owned(), took.as_millis()));
     }
 
@@ -88,12 +113,16 @@ impl Ui {
     }
 }
 
+/// The terminal's width: as COLUMNS has it, which a person set, or as the terminal says itself.
 fn columns() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(80)
+    let asked = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|n| *n > 0);
+    let told = || terminal_size::terminal_size_of(stdout()).map(|(width, _)| width.0.into());
+    asked.or_else(told).filter(|n| *n > 0).unwrap_or(COLUMNS)
 }
 
-fn step_line(step: &str, text: &str, took: Duration) -> String {
-    format!("{:<WIDTH$}{:>7.1} s", format!("{step:<11}{text}"), took.as_secs_f64())
+/// A text that is too long for its place is not cut: its time just comes later.
+fn step_line(step: &str, text: &str, took: Duration, width: usize) -> String {
+    format!("{:<width$}{:>7.1} s", format!("{step:<STEP$}{text}"), took.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -102,11 +131,11 @@ mod tests {
 
     #[test]
     fn times_stand_in_one_column() {
-        let short = step_line("source", "7.3.4", Duration::from_millis(40));
-        let long = step_line("build", "vmlinux, 1234 objects", Duration::from_secs(173));
+        let short = step_line("source", "7.3.4", Duration::from_millis(40), WIDTH);
+        let long = step_line("build", "vmlinux, 1234 objects", Duration::from_secs(173), WIDTH);
         assert!(short.starts_with("source     7.3.4 "));
         assert!(short.ends_with("    0.0 s") && long.ends_with("  173.0 s"));
-        assert_eq!(short.len(), long.len());
+        assert_eq!((short.len(), long.len()), (WIDTH + TIME, WIDTH + TIME));
     }
 
     #[test]
