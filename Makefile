@@ -11,7 +11,8 @@ help:
 	@sed -n 's/@CONFIGS@/$(CONFIGS)/; s/^#: \{0,1\}//p' Makefile
 
 #: make qemu-test   patch, build and boot a kernel, run the suite in it, give a verdict
-#: make test        unit and golden tests, format, clippy, and the series against its base
+#: make test        unit and golden tests, format, clippy, the series against its base, and the
+#:                  last run's KTAP by the kernel's own parser
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
 #: make bench       speed, each figure beside what it is compared with
@@ -38,6 +39,7 @@ test:
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@$(CARGO) test --quiet
 	@$(CARGO) run --release --quiet -p qemu-test -- apply
+	@ci/with-python ci/check-ktap
 
 series:
 	@ci/check-series
