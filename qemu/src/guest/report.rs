@@ -12,6 +12,7 @@ use super::tally::{Row, Surprise};
 use super::text::{lines as plain_lines, one_line, plain};
 use super::verdict::Verdict;
 use crate::class::Class;
+use memfd_seals::cases;
 use memfd_seals::events::Outcome;
 
 /// The test whose output is shown in full.
@@ -83,10 +84,14 @@ fn failure(told: &Told) -> Vec<String> {
         lines.push(format!("\n{wrong} of {planned} tests did not come out as predicted:"));
         lines.extend(reported.iter().flat_map(|row| in_full(row, told.again)));
     }
-    lines.extend(absent(&missing, told.again));
+    if missing.len() == told.rows.len() && missing.len() > 1 {
+        lines.push(format!("\nno result of any of the {} tests", missing.len()));
+    } else {
+        lines.extend(absent(&missing, told.again));
+    }
     lines.extend(told.stacks.iter().flat_map(|stack| stacked(stack, told.folder)));
     if is_in_the_guest(class) {
-        lines.extend(tail(told.console, told.folder));
+        lines.extend(tail(told));
     }
     lines.push(format!("\ncause: {}", one_line(&told.verdict.line)));
     lines.push(format!("again: {}", again(told, &reported)));
@@ -104,10 +109,19 @@ fn again(told: &Told, wrong: &[&Row]) -> String {
 
 fn in_full(row: &Row, again: &Again) -> Vec<String> {
     let mut lines = vec![format!("\n{}: {} ({} ms)", one_line(&row.name), row.words(), row.ms)];
+    // A test that came to no outcome of its own does not say what it was about.
+    if let Some(about) = about(&row.name).filter(|about| !row.why.starts_with(about)) {
+        lines.push(format!("    {about}"));
+    }
     lines.extend(plain_lines(&row.why).map(|line| format!("    {line}")));
     lines.extend(row.output.iter().map(|line| format!("    | {}", plain(line))));
     lines.push(format!("    again: {}", again.only(&row.name)));
     lines
+}
+
+/// What the host's catalogue says of a test.
+fn about(name: &str) -> Option<&'static str> {
+    cases::all().into_iter().find(|test| test.name() == name).map(|test| test.case.about)
 }
 
 /// After a crash every later test is missing for the same cause; summary.json names them. Results
@@ -135,14 +149,26 @@ fn stacked(stack: &Stack, folder: &str) -> Vec<String> {
     lines
 }
 
-fn tail(console: &str, folder: &str) -> Vec<String> {
-    let all: Vec<&str> = console.lines().filter(|line| !line.trim().is_empty()).collect();
+/// The console's end, where a stack that stands above already is one line.
+fn tail(told: &Told) -> Vec<String> {
+    let mut all = Vec::new();
+    for (at, line) in told.console.lines().enumerate() {
+        let holds = |stack: &&Stack| (stack.number..stack.number + stack.count).contains(&(at + 1));
+        match told.stacks.iter().find(holds) {
+            Some(stack) if stack.number == at + 1 => {
+                all.push(format!("    (the splat at console line {})", stack.number));
+            }
+            Some(_) => {}
+            None if line.trim().is_empty() => {}
+            None => all.push(format!("    {}", plain(line))),
+        }
+    }
     if all.is_empty() {
         return vec!["\nthe console is empty".to_owned()];
     }
     let from = all.len().saturating_sub(TAIL);
-    let mut lines = vec![format!("\nthe console's last lines ({folder}/console.log):")];
-    lines.extend(all[from..].iter().map(|line| format!("    {}", plain(line))));
+    let mut lines = vec![format!("\nthe console's last lines ({}/console.log):", told.folder)];
+    lines.extend(all.split_off(from));
     lines
 }
 

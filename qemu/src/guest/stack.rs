@@ -25,6 +25,8 @@ const SCRIPT: &str = "scripts/decode_stacktrace.sh";
 pub struct Stack {
     /// 1-based number of the console's line that it begins with.
     pub number: usize,
+    /// How many of the console's lines it is.
+    pub count: usize,
     pub lines: Vec<String>,
     /// Why these lines are as they came; empty if they are decoded.
     pub raw: String,
@@ -56,8 +58,8 @@ pub fn cut(console: &[u8], splats: &[Splat]) -> Vec<Stack> {
             }
         }
         lines.truncate(kept);
-        over = splat.number + lines.len() - 1;
-        stacks.push(Stack { number: splat.number, lines, raw: String::new() });
+        over = splat.number + kept - 1;
+        stacks.push(Stack { number: splat.number, count: kept, lines, raw: String::new() });
     }
     stacks
 }
@@ -105,7 +107,8 @@ fn decoded(kernel: &Kernel, lines: &[String]) -> Result<Vec<String>, String> {
         Some(124 | 137) => return Err(format!("not done within {SECONDS} s")),
         _ => return Err(format!("{}: {}", out.status, plain(out.stderr.trim()))),
     }
-    let got: Vec<String> = String::from_utf8_lossy(&out.stdout).lines().map(plain).collect();
+    let said = String::from_utf8_lossy(&out.stdout);
+    let got: Vec<String> = said.lines().map(|line| short(&plain(line))).collect();
     let left = got.iter().filter(|line| line.contains("+0x")).count();
     if left == lines.iter().filter(|line| line.contains("+0x")).count() {
         return Err("found no source lines: is CONFIG_DEBUG_INFO on?".to_owned());
@@ -120,6 +123,21 @@ fn input(lines: &[String]) -> std::io::Result<File> {
     }
     file.rewind()?;
     Ok(file)
+}
+
+/// Without the working folder in front of file names. The script takes only one off, and a working
+/// folder that was made from an earlier one has objects that name that.
+fn short(line: &str) -> String {
+    let name = |word: &str| {
+        let (before, path) = word.split_at(word.find('/').unwrap_or(word.len()));
+        let inside =
+            ["/source/", "/build/./", "/build/"].iter().find_map(|dir| path.split_once(dir));
+        match inside {
+            Some((_, inside)) if before.is_empty() || before == "(" => format!("{before}{inside}"),
+            _ => word.to_owned(),
+        }
+    };
+    line.split(' ').map(name).collect::<Vec<_>>().join(" ")
 }
 
 /// The script lets bash and awk evaluate words of its input, and a guest's program can write to the
@@ -209,6 +227,15 @@ mod tests {
             let stacks = decode(&kernel(folder.path(), script), cut_from(OOPS));
             assert_eq!(stacks[0].raw, format!("{SCRIPT}: {why}"));
             assert_eq!(stacks[0].lines, cut_from(OOPS)[0].lines);
+        }
+    }
+
+    #[test]
+    fn file_names_begin_in_the_tree() {
+        let line = "[0.4]  do_exit (/c/work-a/source/kernel/exit.c:9 /c/work-b/build/./arch/x.h:2)";
+        assert_eq!(short(line), "[0.4]  do_exit (kernel/exit.c:9 arch/x.h:2)");
+        for line in ["[0.4]  do_exit (kernel/exit.c:9)", "a/source/b  and/or (/x/y.c:1)"] {
+            assert_eq!(short(line), line);
         }
     }
 

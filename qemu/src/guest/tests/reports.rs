@@ -107,7 +107,8 @@ splat at console line 2 (not decoded: nm is missing):
 {stack}
 the console's last lines (target/qemu-test/1/console.log):
     [0.1] quiet
-{stack}    [0.3] Rebooting\u{fffd}
+    (the splat at console line 2)
+    [0.3] Rebooting\u{fffd}
 
 cause: console line 2: [0.2] Kernel panic - not syncing: x
 again: make qemu-test
@@ -118,8 +119,23 @@ verdict: panic"
 
 #[test]
 fn a_hang_without_a_word_says_so() {
-    let got = report(&[("a", PASS, None, "")], b"", &Ended::Limit("not a byte".into()), "");
-    assert!(got.contains("\nthe console is empty\n\ncause: not a byte; in a\nagain: "), "{got}");
+    let got = report(&[("a", PASS, None, ""), REPLAY], b"", &Ended::Limit("not a byte".into()), "");
+    let want =
+        "\nno result of any of the 2 tests\n\nthe console is empty\n\ncause: not a byte; in a\n";
+    assert!(got.contains(want), "{got}");
+}
+
+#[test]
+fn a_test_that_says_nothing_is_described() {
+    let name = "writing::writev::shmem";
+    let test = [(name, PASS, Some(Outcome::Timeout), "the child did not end in time")];
+    let got = report(&test, CONSOLE, &Ended::Exited(0), "");
+    let want =
+        "predicted pass, got timeout (12 ms)\n    writev(2) fails\n    the child did not end";
+    assert!(got.contains(want), "{got}");
+    let test = [(name, PASS, Some(FAIL), "writev(2) fails: expected EPERM, got 4")];
+    let got = report(&test, CONSOLE, &Ended::Exited(0), "");
+    assert_eq!(got.matches("writev(2) fails").count(), 1, "{got}");
 }
 
 #[rstest]
@@ -144,6 +160,8 @@ fn long_stacks_and_consoles_are_cut() {
     let console: String = (0..200).map(|n| format!("BUG: {n} foo+0x1/0x2\n")).collect();
     let got = report(&[REPLAY], console.as_bytes(), &Ended::Exited(0), "");
     assert!(got.contains("\n    and 52 lines more\n"), "{got}");
-    assert!(got.contains("console.log):\n    BUG: 185 foo") && got.contains("    BUG: 199 foo"));
+    let quiet: String = (0..200).map(|n| format!("line {n}\n")).collect();
+    let got = report(&[("a", PASS, None, "")], quiet.as_bytes(), &Ended::Limit("x".into()), "");
+    assert!(got.contains("console.log):\n    line 185\n") && got.contains("    line 199\n\n"));
     assert_eq!(splat::readable(b"a\r\nb\0"), "a\nb");
 }
