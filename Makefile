@@ -29,6 +29,7 @@ help:
 #: KVM=off          TCG even if /dev/kvm works
 #: INIT=file        a static program to boot in the suite's place
 #:
+#: Each run leaves console.log, results.ktap, junit.xml, summary.json in target/qemu-test/latest.
 #: Exit codes: cargo run -q -p qemu-test -- classes
 
 qemu-test:

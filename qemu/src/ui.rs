@@ -58,21 +58,16 @@ impl Ui {
         }
     }
 
-    /// A line that the next one takes the place of. It must fit: one that wraps can't be taken back.
+    /// A line that the next one takes the place of.
     fn rewrite(&mut self, text: &str) {
         self.rewriting = true;
-        let width = self.width();
-        let room = width.saturating_sub(STEP + 1);
-        let cut: String = text.chars().take(room).collect();
-        let line = step_line(self.step, &cut, self.began.elapsed(), width);
-        let line: String = line.chars().take(width + TIME).collect();
+        let line = fitted(self.step, text, self.began.elapsed(), columns());
         self.put(&format!("\r\x1b[K{line}"));
     }
 
-    /// Where the times begin. A terminal's last column is left free: some wrap once it is filled.
+    /// Where the times begin.
     fn width(&self) -> usize {
-        let columns = if self.terminal { columns() } else { usize::MAX };
-        WIDTH.min(columns.saturating_sub(TIME + 1))
+        if self.terminal { width_in(columns()) } else { WIDTH }
     }
 
     /// A plain line of its own, within a step or between two.
@@ -120,6 +115,20 @@ fn columns() -> usize {
     asked.or_else(told).filter(|n| *n > 0).unwrap_or(COLUMNS)
 }
 
+/// Where the times begin in so many columns. The last one is left free: some terminals wrap once it
+/// is filled.
+fn width_in(columns: usize) -> usize {
+    WIDTH.min(columns.saturating_sub(TIME + 1))
+}
+
+/// A line that fits, its time included: one that wraps can't be taken back.
+fn fitted(step: &str, text: &str, took: Duration, columns: usize) -> String {
+    let width = width_in(columns);
+    let cut: String = text.chars().take(width.saturating_sub(STEP + 1)).collect();
+    let line = step_line(step, &cut, took, width);
+    line.chars().take(columns.saturating_sub(1)).collect()
+}
+
 /// A text that is too long for its place is not cut: its time just comes later.
 fn step_line(step: &str, text: &str, took: Duration, width: usize) -> String {
     format!("{:<width$}{:>7.1} s", format!("{step:<STEP$}{text}"), took.as_secs_f64())
@@ -128,6 +137,7 @@ fn step_line(step: &str, text: &str, took: Duration, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     #[test]
     fn times_stand_in_one_column() {
@@ -136,6 +146,24 @@ mod tests {
         assert!(short.starts_with("source     7.3.4 "));
         assert!(short.ends_with("    0.0 s") && long.ends_with("  173.0 s"));
         assert_eq!((short.len(), long.len()), (WIDTH + TIME, WIDTH + TIME));
+    }
+
+    #[rstest]
+    #[case(200, WIDTH + TIME, "boot       ... 123 of 279 tests, 2 failed  ", " 12.3 s")]
+    #[case(50, 49, "boot       ... 123 of 279 tests, 2 fail ", "   12.3 s")]
+    #[case(30, 29, "boot       ... 123 ", "   12.3 s")]
+    #[case(8, 7, "boot   ", "")]
+    #[case(0, 0, "", "")]
+    fn a_line_fits(
+        #[case] columns: usize,
+        #[case] length: usize,
+        #[case] start: &str,
+        #[case] end: &str,
+    ) {
+        let took = Duration::from_millis(12_300);
+        let got = fitted("boot", "... 123 of 279 tests, 2 failed", took, columns);
+        assert_eq!(got.len(), length, "{got}");
+        assert!(got.starts_with(start) && got.ends_with(end), "{got}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! the newest. From its first moment on it holds the run's end three times over, in results.ktap,
 //! junit.xml and summary.json; as long as there is none, that end is `internal`. A run that is
 //! killed, or refused before anything was booted, so never leaves a pass of an earlier one behind
-//! `latest`.
+//! `latest`. Only a command line that makes no sense (class usage) is no run and leaves nothing.
 
 use super::accel::Choice;
 use super::tally::{Counts, Row, Surprise};

@@ -115,7 +115,9 @@ fn in_full(row: &Row, again: &Again) -> Vec<String> {
     }
     lines.extend(plain_lines(&row.why).map(|line| format!("    {line}")));
     lines.extend(row.output.iter().map(|line| format!("    | {}", plain(line))));
-    lines.push(format!("    again: {}", again.only(&row.name)));
+    if row.predicted.is_some() {
+        lines.push(format!("    again: {}", again.only(&row.name)));
+    }
     lines
 }
 
