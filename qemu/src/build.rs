@@ -88,7 +88,11 @@ fn failed(log: &Path) -> Refusal {
     let said = files::read_text(log).unwrap_or_default();
     let full = run::full(&said);
     let class = if full { Class::NoSpace } else { Class::Build };
-    let why = if full { "the disk is full" } else { "the kernel did not build" };
+    let why = if full {
+        "the disk is full: make room"
+    } else {
+        "the kernel did not build: mend what the lines above name, in the series or in CONFIG="
+    };
     let line = format!("{why}; make's output is in {}", log.display());
     Refusal { class, line, detail: errors(&said) }
 }

@@ -155,7 +155,12 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
     }
 
     ui.begin("series");
-    let applied = series.apply(&cache, &base)?;
+    let applied = series.apply(&cache, &base).map_err(|mut refusal| {
+        if refusal.class == Class::Series {
+            refusal.line += "; rebase it, or set KERNEL= to a tree that it is for";
+        }
+        refusal
+    })?;
     let count = counted(series.patches.len(), "patch", "patches");
     let line = if series.patches.is_empty() {
         "none: the stock kernel".into()

@@ -2,7 +2,7 @@
 //! Runs QEMU once, and brings back what it and the guest said. Judges nothing.
 
 use super::accel::Accel;
-use super::watch::{Logs, Said, Watch};
+use super::watch::{Heard, Logs, Said, Watch};
 use crate::class::{Class, Refusal, Step};
 use memfd_seals::init;
 use nix::fcntl::OFlag;
@@ -110,13 +110,15 @@ pub const CONSOLE: &str = "/dev/fd/1";
 pub const EVENTS: &str = "/dev/fd/0";
 
 /// Runs `qemu args` (made with [`CONSOLE`] and [`EVENTS`]) to its end, and writes what comes to
-/// console.log and results.jsonl in `folder` as it comes. `stop` ends it (class interrupted).
+/// console.log and results.jsonl in `folder` as it comes; `heard` is told of the latter. `stop` ends
+/// it (class interrupted).
 pub fn run(
     qemu: &Path,
     args: &[String],
     folder: &Path,
     limits: Limits,
     stop: &AtomicBool,
+    heard: Heard,
 ) -> Step<Boot> {
     let mut logs = Logs::create(folder)?;
     let (console_in, console_out) = pipe()?;
@@ -138,12 +140,12 @@ pub fn run(
         listen(words, Said::Words, send);
     }
     let mut watch = Watch::new(limits, start);
-    let cut_off = watch.follow(&said, &mut logs, stop)?;
+    let cut_off = watch.follow(&said, &mut logs, stop, heard)?;
     let status = match &cut_off {
         Some(_) => guard.kill(),
         None => guard.wait(watch.limits.end),
     };
-    watch.drain(&said, &mut logs)?;
+    watch.drain(&said, &mut logs, heard)?;
     let ended = match (cut_off, status.map(|s| (s.code(), s.signal()))) {
         (Some(ended), _) => ended,
         (None, Some((Some(code), _))) => Ended::Exited(code),

@@ -2,6 +2,7 @@
 //! QEMU's command line, and which QEMU it is.
 
 use super::accel::Accel;
+use super::text::shell_word;
 use crate::class::{Class, Refusal, Step};
 use crate::files;
 use std::os::unix::fs::MetadataExt;
@@ -182,18 +183,10 @@ fn quoted(word: &str) -> String {
 
 /// The command as a person pastes it into a shell.
 pub fn paste(qemu: &Path, args: &[String]) -> String {
-    let word = |word: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@+%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
-    let mut text = word(&qemu.to_string_lossy());
+    let mut text = shell_word(&qemu.to_string_lossy());
     for arg in args {
         text.push_str(if arg.starts_with('-') && !arg.starts_with("--") { " \\\n  " } else { " " });
-        text.push_str(&word(arg));
+        text.push_str(&shell_word(arg));
     }
     text.push('\n');
     text

@@ -35,7 +35,7 @@ fn boot(text: &str, stop: bool) -> (Step<Boot>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let qemu = script(folder.path(), text);
     let stop = AtomicBool::new(stop);
-    (boot::run(&qemu, &[], folder.path(), short(), &stop), folder)
+    (boot::run(&qemu, &[], folder.path(), short(), &stop, &mut |_| ()), folder)
 }
 
 #[test]
