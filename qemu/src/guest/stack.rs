@@ -125,8 +125,8 @@ fn input(lines: &[String]) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Without the working folder in front of file names. The script takes only one off, and a working
-/// folder that was made from an earlier one has objects that name that.
+/// Without the working folder in front of file names. The script takes off one, spelled as it is
+/// given: generated files are in another, and a folder may have been built by another name.
 fn short(line: &str) -> String {
     let name = |word: &str| {
         let (before, path) = word.split_at(word.find('/').unwrap_or(word.len()));
