@@ -116,16 +116,20 @@ impl Running {
 /// How long a killed child has to be gone.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// More than a pipe holds: a child that writes for ever is not waited for.
+const PIPE: usize = 1 << 20;
+
 /// All that the child writes; or the error, or that the time is over.
 fn read_until(mut pipe: File, deadline: Instant) -> Result<Vec<u8>, Errno> {
-    let mut text = Vec::new();
+    let (mut text, mut late) = (Vec::new(), 0);
     loop {
+        // What is there already counts even after the deadline: a child may have waited for its
+        // turn behind one that did not end.
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Errno::ETIMEDOUT);
-        }
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) if left.is_zero() => return Err(Errno::ETIMEDOUT),
+            Ok(_) if late > PIPE => return Err(Errno::ETIMEDOUT),
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
             Err(errno) => return Err(errno),
@@ -133,7 +137,10 @@ fn read_until(mut pipe: File, deadline: Instant) -> Result<Vec<u8>, Errno> {
         let mut chunk = [0; 4096];
         match pipe.read(&mut chunk) {
             Ok(0) => return Ok(text),
-            Ok(count) => text.extend_from_slice(&chunk[..count]),
+            Ok(count) => {
+                text.extend_from_slice(&chunk[..count]);
+                late += if left.is_zero() { count } else { 0 };
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return Err(Errno::EIO),
         }

@@ -32,16 +32,28 @@ pub struct Limits {
     pub end: Duration,
     /// In all.
     pub total: Duration,
+    /// How far the floors are raised.
+    pub factors: Factors,
 }
 
-/// A boot may be silent for this many times as long as it took to its last word.
-const SILENT_IN_WORDS: u32 = 10;
-/// Above what the suite gives one test, which is measured in boots too, and so gets to report it.
-const BETWEEN_IN_BOOTS: u32 = 2 * init::TEST_IN_BOOTS;
-/// How long the guest may take to end, in boots.
-const END_IN_BOOTS: u32 = 5;
-/// How long a run may take, in boots.
-const TOTAL_IN_BOOTS: u32 = 300;
+/// Limits as multiples of what was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors {
+    /// Of the time from the start to the console's last word.
+    pub silence: u32,
+    /// Of the time from the start to the first event, as are those that follow.
+    pub between_events: u32,
+    pub end: u32,
+    pub total: u32,
+}
+
+const FACTORS: Factors = Factors {
+    silence: 10,
+    // Above what the suite gives one test, which is measured in boots too, and so gets to report it.
+    between_events: 2 * init::TEST_IN_BOOTS,
+    end: 5,
+    total: 300,
+};
 
 impl Limits {
     /// Emulation gets what a machine ten times slower than a slow one would need. KVM is either
@@ -58,20 +70,21 @@ impl Limits {
             between_events: 2 * init::SHORTEST,
             end: seconds(10),
             total: seconds(900),
+            factors: FACTORS,
         }
     }
 
     /// Before the first event, if the last byte came `spoke` after the start.
     pub fn while_booting(self, spoke: Duration) -> Limits {
-        Limits { silence: self.silence.max(spoke * SILENT_IN_WORDS), ..self }
+        Limits { silence: self.silence.max(spoke * self.factors.silence), ..self }
     }
 
     /// Once the first event has come, `booted` after the start.
     pub fn once_booted(self, booted: Duration) -> Limits {
         Limits {
-            between_events: self.between_events.max(booted * BETWEEN_IN_BOOTS),
-            end: self.end.max(booted * END_IN_BOOTS),
-            total: self.total.max(booted * TOTAL_IN_BOOTS),
+            between_events: self.between_events.max(booted * self.factors.between_events),
+            end: self.end.max(booted * self.factors.end),
+            total: self.total.max(booted * self.factors.total),
             ..self
         }
     }
