@@ -48,6 +48,18 @@ pub fn git_dir(path: &Path) -> Option<PathBuf> {
     bare.then(|| path.to_owned())
 }
 
+/// The content of a blob by its name, which may be abbreviated; none if git does not have it.
+pub fn blob(git_dir: &Path, name: &str) -> Step<Option<Vec<u8>>> {
+    if name.len() < 7 || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    // A clone without blobs would fetch it: this program asks no server but Debian's.
+    let mut show = git(git_dir);
+    show.env("GIT_NO_LAZY_FETCH", "1").args(["cat-file", "blob", name]);
+    let out = run::output(&mut show, &mut || ())?;
+    Ok(out.status.success().then_some(out.stdout))
+}
+
 /// What HEAD of a git tree holds.
 pub fn committed(cache: &Cache, path: &Path, git_dir: &Path, ui: &mut Ui) -> Step<Base> {
     let mut ask = git(git_dir);

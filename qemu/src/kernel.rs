@@ -6,7 +6,7 @@ use crate::class::{Class, Refusal, Step};
 use crate::config;
 use crate::debian::{self, Found};
 use crate::fragment::Fragment;
-use crate::series::{Applied, Series};
+use crate::series::{Applied, Manner, Series};
 use crate::source::{self, Base};
 use crate::ui::Ui;
 use crate::{build, files, tools, tree};
@@ -155,7 +155,16 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
     }
 
     ui.begin("series");
-    let applied = series.apply(&cache, &base)?;
+    // A user's tree may have moved on; our own base may not.
+    let own = request.kernel.as_ref().and(debian::cached(&cache, &wanted)).map(|own| own.tree);
+    let manner = match request.kernel {
+        Some(_) => Manner::Merge { own: own.as_deref() },
+        None => Manner::Strict,
+    };
+    let applied = series.apply(&cache, &base, manner)?;
+    for line in &applied.moved {
+        ui.note(line);
+    }
     let count = counted(series.patches.len(), "patch", "patches");
     let line = if series.patches.is_empty() {
         "none: the stock kernel".into()
@@ -179,7 +188,7 @@ fn instead(
     let mut tried = Vec::new();
     for candidate in others.iter().take(TRIES) {
         let base = debian::fetch(cache, wanted, candidate, ui)?;
-        match series.apply(cache, &base) {
+        match series.apply(cache, &base, Manner::Strict) {
             Ok(_) => return Ok(base),
             Err(refusal) if refusal.class == Class::Series => {
                 debian::forget(cache, wanted)?;
