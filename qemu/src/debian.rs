@@ -167,7 +167,8 @@ fn series_of(package: &str) -> Option<(u32, u32)> {
     Some((x.parse().ok()?, y.parse().ok()?))
 }
 
-fn tree_name(sha256: &str) -> String {
+/// The name of the tree in the cache.
+pub fn tree_name(sha256: &str) -> String {
     format!("debian-{}", &sha256[..16])
 }
 

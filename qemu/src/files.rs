@@ -87,8 +87,9 @@ pub fn read_text(path: &Path) -> Step<String> {
 
 /// Replaces a file by rename, so that a reader or a kill sees the old content or the new one.
 pub fn write(path: &Path, content: &[u8]) -> Step<()> {
+    // Named by process: two runs may write one file at once, whichever is last stays.
     let mut temp = path.as_os_str().to_owned();
-    temp.push(".new");
+    temp.push(format!(".new-{}", std::process::id()));
     let temp = PathBuf::from(temp);
     fs::write(&temp, content).map_err(refuse(&temp))?;
     rename(&temp, path)
@@ -99,10 +100,19 @@ pub fn rename(from: &Path, to: &Path) -> Step<()> {
     fs::rename(from, to).map_err(refuse(to))
 }
 
-/// Removes a file, a link or a folder with all it holds; fine if there is none.
+/// Removes a file, a link or a folder with all it holds; fine if there is none. A folder can be a
+/// kernel tree, which takes seconds: an interrupt leaves the rest of it.
 pub fn remove(path: &Path) -> Step<()> {
     let Ok(kind) = fs::symlink_metadata(path) else { return Ok(()) };
-    let removed = if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if kind.is_dir() {
+        for entry in fs::read_dir(path).map_err(refuse(path))? {
+            crate::interrupt::check()?;
+            remove(&entry.map_err(refuse(path))?.path())?;
+        }
+        fs::remove_dir(path)
+    } else {
+        fs::remove_file(path)
+    };
     match removed {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(refuse(path)),

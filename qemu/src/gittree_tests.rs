@@ -52,7 +52,7 @@ impl World {
 
     fn rewritten(&self, base: &Base) -> Option<usize> {
         let applied = Applied::default();
-        tree::sync(&self.cache, "w", base, &applied, &mut Ui::new()).unwrap().rewritten
+        tree::sync(&self.cache, "work-w", base, &applied, &mut Ui::new()).unwrap().rewritten
     }
 
     fn built_from(&self, path: &str) -> String {

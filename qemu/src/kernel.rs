@@ -3,13 +3,13 @@
 
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
-use crate::config;
+use crate::config::{self, Identity};
 use crate::debian::{self, Found};
 use crate::fragment::Fragment;
 use crate::series::{Applied, Manner, Series};
 use crate::source::{self, Base};
 use crate::ui::Ui;
-use crate::{build, files, tools, tree};
+use crate::{build, files, keep, tools, tree};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -93,6 +93,7 @@ impl Patched {
 /// The source and series steps. The cache stays locked until the process ends.
 pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
     let (patched, line) = patch(request, ui)?;
+    keep::prune(&patched.cache, ui)?;
     ui.end(&line, patched.applied.unchanged);
     Ok(patched)
 }
@@ -102,7 +103,11 @@ pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
 pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
     let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
     let (Patched { cache, base, series, applied }, line) = patch(request, ui)?;
-    let name = format!("{}-{}-{}", base.origin, series.key, fragment.name);
+    let identity = Identity::of(&base, &applied, &fragment)?;
+    let own = format!("work-{}-{}-{}", base.origin, series.key, fragment.name);
+    let name = keep::choose(&cache, own, &base, &applied, &identity);
+    cache.used(&name)?;
+    keep::prune(&cache, ui)?;
     let work = tree::sync(&cache, &name, &base, &applied, ui)?;
     let (line, unchanged) = match work.rewritten {
         None => (format!("{line}, new source tree"), false),
@@ -112,7 +117,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
     ui.end(&line, unchanged);
 
     ui.begin("config");
-    let config = config::configure(&work, &base, &applied, &fragment, ui)?;
+    let config = config::configure(&work, &identity, &fragment, ui)?;
     ui.end(&format!("tinyconfig and {} options", config.asked), config.unchanged);
 
     ui.begin("build");
@@ -126,7 +131,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
         build_dir: work.build,
         source_tree: work.source,
         release: built.release,
-        salt: config.salt,
+        salt: identity.salt,
         base: base.name,
         series: series.name,
         series_hash: applied.series_hash,
@@ -149,6 +154,7 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
             Found::Instead(others) => instead(&cache, &wanted, &series, others, ui)?,
         },
     };
+    cache.used(&base.origin)?;
     ui.end(&base.name, base.unchanged);
     for note in &base.notes {
         ui.note(note);

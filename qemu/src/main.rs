@@ -15,6 +15,7 @@ mod gittree;
 mod guest;
 mod hunks;
 mod interrupt;
+mod keep;
 mod kernel;
 mod machine;
 mod merge;

@@ -96,7 +96,9 @@ impl Series {
         let patches: Vec<Vec<u8>> =
             self.patches.iter().map(|p| files::read(p)).collect::<Step<_>>()?;
         let inputs = [base.id.as_bytes()].into_iter().chain(patches.iter().map(Vec::as_slice));
-        let place = cache.path(format!("series-{}", &hash(inputs)[..16]));
+        let name = format!("series-{}", &hash(inputs)[..16]);
+        cache.used(&name)?;
+        let place = cache.path(name);
         let (stamp, store) = (place.join("applied.json"), place.join("files"));
         if let Some(applied) = read_stamp::<Applied>(&stamp) {
             return Ok(Applied { store, unchanged: true, ..applied });

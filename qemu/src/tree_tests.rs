@@ -9,7 +9,7 @@ fn ino(path: &Path) -> u64 {
 }
 
 fn sync_to(world: &World, applied: &Applied) -> WorkTree {
-    sync(&world.cache, "w", &world.base, applied, &mut Ui::new()).unwrap()
+    sync(&world.cache, "work-w", &world.base, applied, &mut Ui::new()).unwrap()
 }
 
 #[test]
