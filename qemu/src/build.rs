@@ -86,7 +86,8 @@ pub fn build(
 
 fn failed(log: &Path) -> Refusal {
     let said = files::read_text(log).unwrap_or_default();
-    let full = run::full(&said);
+    // Where there was no room for an object there may have been none for the words either.
+    let full = run::full(&said) || files::is_full(log);
     let class = if full { Class::NoSpace } else { Class::Build };
     let why = if full { "the disk is full" } else { "the kernel did not build" };
     let line = format!("{why}; make's output is in {}", log.display());

@@ -134,7 +134,8 @@ fn make(work: &WorkTree, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
         return Ok(());
     }
     let said = files::read_text(log)?;
-    let class = if run::full(&said) { Class::NoSpace } else { Class::Config };
+    let class =
+        if run::full(&said) || files::is_full(log) { Class::NoSpace } else { Class::Config };
     let mut refusal =
         Refusal::new(class, format!("make {target} failed; its output is in {}", log.display()));
     refusal.detail = crate::build::errors(&said);

@@ -19,7 +19,9 @@ pub fn refuse(path: &Path) -> impl FnOnce(io::Error) -> Refusal + use<> {
         let (class, advice) = match error.kind() {
             StorageFull | QuotaExceeded => (Class::NoSpace, "; make room and run it again"),
             PermissionDenied | ReadOnlyFilesystem | NotADirectory => {
-                (Class::Cache, "; make it writable, or set XDG_CACHE_HOME to another folder")
+                let cached = crate::cache::root().is_ok_and(|root| path.starts_with(root));
+                let other = "; make it writable, or set XDG_CACHE_HOME to another folder";
+                (Class::Cache, if cached { other } else { "; make it writable" })
             }
             _ => (Class::Internal, ""),
         };
@@ -68,6 +70,18 @@ pub fn print(path: &Path) -> Option<[i64; 6]> {
 pub fn is_full(path: &Path) -> bool {
     nix::sys::statvfs::statvfs(path)
         .is_ok_and(|s| s.blocks_available() * s.fragment_size() < 1 << 20)
+}
+
+/// What a program's failure is, whose files are in `folder`: most say why, and some do not.
+pub fn or_full(folder: &Path, refusal: Refusal) -> Refusal {
+    if is_full(folder) { Refusal { class: Class::NoSpace, ..refusal } } else { refusal }
+}
+
+/// Refuses a folder in which no file can be made.
+pub fn writable(folder: &Path) -> Step<()> {
+    let probe = folder.join(format!("probe-{}", std::process::id()));
+    fs::write(&probe, b"x").map_err(refuse(folder))?;
+    remove(&probe)
 }
 
 /// Makes a folder and its parents.

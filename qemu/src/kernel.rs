@@ -243,6 +243,8 @@ pub fn ready(need: tools::Need, repo: &std::path::Path, ui: &mut Ui) -> Step<()>
     ui.begin("tools");
     let logs = repo.join("target/qemu-test");
     files::mkdir(&logs)?;
+    // Said now, and not when a kernel was built whose results can't be written.
+    files::writable(&logs)?;
     let installed = tools::ensure(need, &logs.join("tools.log"), ui)?;
     let line = if installed.is_empty() {
         "all there".into()

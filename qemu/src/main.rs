@@ -42,8 +42,7 @@ use ui::Ui;
 fn main() -> ExitCode {
     let mut ui = Ui::new();
     let class = run(&Cli::parse(), &mut ui).unwrap_or_else(|refusal| {
-        ui.clear();
-        eprintln!("{refusal}");
+        ui.refuse(&refusal);
         refusal.class
     });
     ExitCode::from(class.code())
@@ -52,7 +51,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     if cli.command == Some(Do::Classes) {
         for class in Class::ALL {
-            println!("{:>3}  {:<13} {}", class.code(), class.word(), class.about());
+            ui.say(&format!("{:>3}  {:<13} {}", class.code(), class.word(), class.about()));
         }
         return Ok(Class::Pass);
     }
@@ -67,7 +66,8 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     kernel::ready(need, &request.repo, ui)?;
     if need == Need::Apply {
         let patched = kernel::apply(&request, ui)?;
-        println!("{}\nbase tree: {}", patched.words(), patched.base_tree().display());
+        ui.say(&patched.words());
+        ui.say(&format!("base tree: {}", patched.base_tree().display()));
         return Ok(Class::Pass);
     }
     // What can be known to be wrong without a kernel is said before one is built.
@@ -77,7 +77,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     }
     let kernel = kernel::prepare(&request, ui)?;
     if need == Need::Build {
-        println!("{}", kernel.vmlinux.display());
+        ui.say(&kernel.vmlinux.display().to_string());
         return Ok(Class::Pass);
     }
     boot(&request, &plan, &kernel, ui)
@@ -101,7 +101,7 @@ fn boot(request: &Request, plan: &Plan, kernel: &Kernel, ui: &mut Ui) -> Step<Cl
     let mut told = |step: &str, what: &str, took| ui.ended(step, what, took);
     let finished = guest::run(kernel, &plan.expected, &options, &stop, &mut told)?;
     let folder = finished.folder.strip_prefix(&request.repo).unwrap_or(&finished.folder);
-    println!("{:<11}{}\n", "results", folder.display());
-    plan.known.iter().chain(&finished.report).for_each(|line| println!("{line}"));
+    ui.say(&format!("{:<11}{}\n", "results", folder.display()));
+    plan.known.iter().chain(&finished.report).for_each(|line| ui.say(line));
     Ok(finished.verdict.class)
 }

@@ -3,7 +3,7 @@
 //! what came of it.
 
 use crate::class::{Class, Refusal, Step};
-use crate::files::{mkdir, read_text, refuse};
+use crate::files::{is_full, mkdir, or_full, read_text, refuse};
 use crate::hunks;
 use crate::run::{self, Output, command};
 use crate::series::{Applied, Content};
@@ -37,7 +37,7 @@ impl Scratch {
         if out.status.success() {
             return Ok(());
         }
-        if run::full(&out.stderr) {
+        if run::full(&out.stderr) || is_full(&self.dir) {
             return Err(run::failed(Class::NoSpace, "git am", &out));
         }
         let line = format!("{} does not apply: {}", name_of(patch), complaint(&out));
@@ -88,7 +88,8 @@ impl Scratch {
     /// Git in this repository; it must succeed.
     pub fn git(&self, args: &[&str]) -> Step<Vec<u8>> {
         let what = format!("git {}", args[0]);
-        run::check(&mut self.command(args), Class::Internal, &what, &mut || ())
+        let done = run::check(&mut self.command(args), Class::Internal, &what, &mut || ());
+        done.map_err(|refusal| or_full(&self.dir, refusal))
     }
 
     /// Git in this repository, free of the user's configuration.
