@@ -11,6 +11,7 @@ help:
 #: make qemu-test   patch, build and boot a kernel, run the suite in it, give a verdict
 #: make test        unit and golden tests, format, clippy, and the series against its base
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
+#: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
 #: make bench       speed, each figure beside what it is compared with
 #:
@@ -39,10 +40,13 @@ test:
 series:
 	@ci/check-series
 
+harder:
+	@ci/harder-kernels
+
 sites:
 	@ci/remove-each-site
 
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test series sites bench
+.PHONY: help qemu-test test series harder sites bench

@@ -21,7 +21,8 @@ impl Fragment {
         let mut text = files::read_text(&repo.join("qemu/kernel.config"))?;
         let Some(given) = given else { return Ok(Fragment { name: "default".into(), text }) };
         let named = repo.join("qemu").join(format!("{given}.config"));
-        let path = if named.is_file() { named } else { PathBuf::from(given) };
+        let ours = named.is_file();
+        let path = if ours { named } else { PathBuf::from(given) };
         let more = std::fs::read_to_string(&path).map_err(|e| {
             let line = format!(
                 "CONFIG={given}: {e}; give a file of Kconfig lines, or the X of a qemu/X.config"
@@ -30,7 +31,8 @@ impl Fragment {
         })?;
         text.push_str(&more);
         let full = std::fs::canonicalize(&path).map_err(files::refuse(&path))?;
-        Ok(Fragment { name: crate::source::name_for(&full), text })
+        let name = if ours { given.into() } else { crate::source::name_for(&full) };
+        Ok(Fragment { name, text })
     }
 }
 

@@ -64,13 +64,14 @@ pub struct Applied {
 impl Series {
     /// What `SERIES=` means: a folder, `none`, `hollow`, or unset for `patches/<base>`.
     pub fn find(repo: &Path, given: Option<&str>, base: &str) -> Step<Series> {
-        let (name, dir) = match given {
-            None => (format!("patches/{base}"), repo.join("patches").join(base)),
+        // What belongs to the project goes by its name, so that all clones share one build.
+        let (name, dir, key) = match given {
+            None => (format!("patches/{base}"), repo.join("patches").join(base), Some(base)),
             Some("none") => {
                 return Ok(Series { name: "none".into(), key: "none".into(), patches: Vec::new() });
             }
-            Some("hollow") => ("hollow".into(), repo.join("qemu/hollow")),
-            Some(path) => (path.into(), PathBuf::from(path)),
+            Some("hollow") => ("hollow".into(), repo.join("qemu/hollow"), given),
+            Some(path) => (path.into(), PathBuf::from(path), None),
         };
         let listed = std::fs::read_dir(&dir).map_err(|e| {
             let line = format!("SERIES={name}: {e}; give a folder of patches, none or hollow");
@@ -84,7 +85,8 @@ impl Series {
             return Err(Refusal::new(Class::Series, line));
         }
         let full = std::fs::canonicalize(&dir).map_err(refuse(&dir))?;
-        Ok(Series { name, key: name_for(&full), patches })
+        let key = key.map_or_else(|| name_for(&full), str::to_owned);
+        Ok(Series { name, key, patches })
     }
 
     /// Applies the patches to `base`. Refuses with [`Class::Series`], naming patch and file, if

@@ -3,8 +3,11 @@
 
 use crate::case::{Expect, Got, Stop, Test};
 use crate::events::Outcome;
+use crate::fault::{self, Nth};
+use crate::kind::Kind;
 use crate::need;
 use crate::sys;
+use crate::world::World;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
@@ -27,6 +30,8 @@ pub struct Report {
     pub lines: Vec<String>,
     /// Wall time in milliseconds.
     pub ms: u64,
+    /// Whether an allocation was made to fail while the operation ran.
+    pub fault: bool,
 }
 
 impl Report {
@@ -36,7 +41,7 @@ impl Report {
     }
 
     fn new(outcome: Outcome, why: impl Into<String>) -> Report {
-        Report { outcome, why: why.into(), lines: Vec::new(), ms: 0 }
+        Report { outcome, why: why.into(), lines: Vec::new(), ms: 0, fault: false }
     }
 }
 
@@ -57,12 +62,18 @@ pub struct Running {
 
 /// Forks and runs the test there. Children are started from one thread only.
 pub fn start(test: Test, limit: Duration) -> Result<Running, Errno> {
+    let faults = fault::on() && test.kind != Kind::Own;
+    begin(limit, move || if faults { under_faults(test, limit) } else { judged(test, 0) })
+}
+
+/// Forks and has the child make a report.
+fn begin(limit: Duration, work: impl FnOnce() -> Report) -> Result<Running, Errno> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let started = Instant::now();
     let child = sys::fork(|| {
         sys::die_with_parent();
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        let mut report = judged(test);
+        let mut report = work();
         report.ms = started.elapsed().as_millis() as u64;
         let text = serde_json::to_string(&report).expect("a report is JSON");
         File::from(writer).write_all(text.as_bytes()).expect("the parent reads");
@@ -156,8 +167,35 @@ fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
 /// suite's own: an ERROR, from which nothing follows about the kernel.
 pub struct Wrong(pub String);
 
-/// Runs the test in this process.
-fn judged(test: Test) -> Report {
+/// The test without a fault, and then with each allocation of its operation failing in turn, in a
+/// child of its own each time. A row that brings its own file does not come here: it runs programs,
+/// whose allocations are not its operation's.
+fn under_faults(test: Test, limit: Duration) -> Report {
+    for nth in 0..=MOST_FAULTS {
+        let report = match begin(limit, || judged(test, nth)) {
+            Ok(running) => running.finish(),
+            Err(errno) => return Report::error(format!("no child: {errno:?}")),
+        };
+        if report.outcome != Outcome::Pass {
+            let why = match nth {
+                0 => report.why,
+                _ => format!("with allocation {nth} failing: {}", report.why),
+            };
+            return Report { why, ..report };
+        }
+        if nth > 0 && !report.fault {
+            let line = format!("{} allocations made to fail, one at a time", nth - 1);
+            return Report { lines: vec![line], ..report };
+        }
+    }
+    Report::error(format!("more than {MOST_FAULTS} allocations in one operation"))
+}
+
+/// More than any operation of the suite allocates.
+const MOST_FAULTS: u32 = 2000;
+
+/// Runs the test in this process, with allocation `nth` of its operation failing if not 0.
+fn judged(test: Test, nth: u32) -> Report {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map_or(String::new(), |at| format!("{at}: "));
         let payload = info.payload();
@@ -165,7 +203,7 @@ fn judged(test: Test) -> Report {
         let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
         PANIC.with(|panic| *panic.borrow_mut() = format!("{place}{}", text.unwrap_or("panic")));
     }));
-    let mut report = match std::panic::catch_unwind(|| judge(test)) {
+    let mut report = match std::panic::catch_unwind(|| judge(test, nth)) {
         Ok(report) => report,
         Err(panic) => match panic.downcast::<Wrong>() {
             Ok(wrong) => Report::new(Outcome::Fail, format!("{}: {}", test.case.about, wrong.0)),
@@ -179,7 +217,7 @@ fn judged(test: Test) -> Report {
 thread_local!(static PANIC: RefCell<String> = const { RefCell::new(String::new()) });
 
 /// The only place that turns what happened into an outcome.
-fn judge(test: Test) -> Report {
+fn judge(test: Test, nth: u32) -> Report {
     let lacks = test.case.needs.iter().find_map(|need| need.missing());
     if let Some(reason) = need::kind_missing(test.kind).or(lacks) {
         return Report::new(Outcome::Skip, reason);
@@ -191,18 +229,36 @@ fn judge(test: Test) -> Report {
     if let Err(reason) = world.remember() {
         return Report::new(Outcome::Error, format!("setup: {reason}"));
     }
-    let got = (test.case.op)(&mut world);
-    if !meets(test.case.expect, got) {
+    let (got, fault) = match operated(test, nth, &mut world) {
+        Ok(done) => done,
+        Err(reason) => return Report::error(reason),
+    };
+    // What ran out of memory is a refusal like any other: nothing has changed.
+    let starved = fault && got == Err(Stop::Errno(Errno::ENOMEM));
+    if !starved && !meets(test.case.expect, got) {
         let why =
             format!("{}: expected {}, got {}", test.case.about, words(test.case.expect), said(got));
-        return Report::new(Outcome::Fail, why);
+        return Report { fault, ..Report::new(Outcome::Fail, why) };
     }
-    let refused = matches!(test.case.expect, Expect::Fails(_));
+    let refused = starved || matches!(test.case.expect, Expect::Fails(_));
     let checked = if refused { world.unchanged() } else { Ok(()) };
-    match checked.and_then(|()| (test.case.after)(&mut world)) {
+    let after = if starved { |_: &mut World| Ok(()) } else { test.case.after };
+    let report = match checked.and_then(|()| after(&mut world)) {
         Ok(()) => Report::new(Outcome::Pass, ""),
         Err(what) => Report::new(Outcome::Fail, format!("{}: afterwards, {what}", test.case.about)),
+    };
+    Report { fault, ..report }
+}
+
+/// What the operation gave, and whether its allocation `nth` was made to fail.
+fn operated(test: Test, nth: u32, world: &mut World) -> Result<(Got, bool), String> {
+    if nth == 0 {
+        return Ok(((test.case.op)(world), false));
     }
+    let counter = Nth::open()?;
+    counter.arm(nth)?;
+    let got = (test.case.op)(world);
+    Ok((got, counter.disarm()?))
 }
 
 fn meets(expect: Expect, got: Got) -> bool {

@@ -4,12 +4,15 @@
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What the suite needs to be mounted: source, place, type.
 const MOUNTS: &[(&str, &str)] =
     &[("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")];
+/// Where debugfs goes, for those who need it.
+pub const DEBUGFS: &str = "/sys/kernel/debug";
 
 /// Whether this process is /init.
 pub fn is_init() -> bool {
@@ -20,15 +23,61 @@ pub fn is_init() -> bool {
 pub fn mount_all() -> Result<(), String> {
     for &(kind, place) in MOUNTS {
         let _ = std::fs::create_dir(place);
-        let none: Option<&str> = None;
-        match mount(Some(kind), place, Some(kind), MsFlags::empty(), none) {
-            // devtmpfs may have been mounted by the kernel.
-            Ok(()) | Err(nix::errno::Errno::EBUSY) => {}
-            Err(errno) => return Err(format!("mount {kind} on {place}: {errno:?}")),
-        }
+        mount_one(kind, place)?;
     }
     Ok(())
 }
+
+/// Mounts debugfs, for fault injection and the leak scan. Errors: the line to print.
+pub fn mount_debugfs() -> Result<(), String> {
+    mount_one("debugfs", DEBUGFS)
+}
+
+fn mount_one(kind: &str, place: &str) -> Result<(), String> {
+    let none: Option<&str> = None;
+    match mount(Some(kind), place, Some(kind), MsFlags::empty(), none) {
+        // devtmpfs may have been mounted by the kernel.
+        Ok(()) | Err(nix::errno::Errno::EBUSY) => Ok(()),
+        Err(errno) => Err(format!("mount {kind} on {place}: {errno:?}")),
+    }
+}
+
+/// What kmemleak finds goes to the console, where the runner looks for it. Errors: the line to
+/// print, as without a scan nothing is known about leaks.
+pub fn scan_for_leaks() -> Result<(), String> {
+    let path = Path::new(DEBUGFS).join("kmemleak");
+    let word = |error: std::io::Error| format!("{}: {error}", path.display());
+    let scan = || OpenOptions::new().write(true).open(&path)?.write_all(b"scan");
+    // An object counts once a second scan finds it unchanged, and only after its first 5 s.
+    scan().map_err(word)?;
+    std::thread::sleep(Duration::from_secs(6));
+    scan().map_err(word)?;
+    let found = std::fs::read_to_string(&path).map_err(word)?;
+    let mut log = OpenOptions::new().write(true).open("/dev/kmsg").map_err(word)?;
+    // One write is one record of the log; 3 is KERN_ERR.
+    found
+        .lines()
+        .try_for_each(|line| log.write_all(format!("<3>kmemleak: {line}").as_bytes()))
+        .map_err(word)
+}
+
+/// The time limit of one test where none is asked for. As /init it follows the time that this
+/// machine took to boot: a kernel full of checks, or a busy host, is slow in both.
+pub fn limit() -> Duration {
+    if !is_init() {
+        return BY_HAND;
+    }
+    let booted = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    let booted = booted.map_or(Duration::ZERO, Duration::from);
+    (booted * TEST_IN_BOOTS).max(SHORTEST)
+}
+
+/// The limit of one test for people.
+const BY_HAND: Duration = Duration::from_secs(20);
+/// No test gets less as /init.
+pub const SHORTEST: Duration = Duration::from_secs(5);
+/// How many times as long as the boot one test may take.
+pub const TEST_IN_BOOTS: u32 = 10;
 
 /// Opens the port of the results. As /init it waits a while for the driver to make it.
 pub fn open_events(path: &Path) -> Result<File, String> {

@@ -12,6 +12,7 @@ pub mod child;
 pub mod compare;
 mod compat;
 pub mod events;
+pub mod fault;
 pub mod init;
 pub mod kind;
 mod luo;

@@ -2,9 +2,9 @@
 //! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
 
 use clap::Parser;
-use memfd_seals::{compare, init, need, replay, run};
+use memfd_seals::{compare, fault, init, need, replay, run};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,9 +24,15 @@ struct Cli {
     /// Run what needs F_SEAL_FS_WRITE, also if probing does not find it.
     #[arg(long)]
     require_seal: bool,
-    /// Time limit of one test, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
-    limit: u64,
+    /// Time limit of one test, in seconds [default: 20; as /init, ten times what the boot took].
+    #[arg(long, value_name = "SECONDS")]
+    limit: Option<u64>,
+    /// Repeat each test with every allocation of its operation failing in turn (fault injection).
+    #[arg(long)]
+    fail_allocations: bool,
+    /// Before the end, print what kmemleak finds on the console.
+    #[arg(long)]
+    scan_leaks: bool,
     /// As /init, how to end the machine.
     #[arg(long, value_enum, default_value = "power-off")]
     end: init::End,
@@ -64,12 +70,20 @@ fn judge(cli: Cli) -> Result<ExitCode, String> {
     if init::is_init() {
         init::mount_all()?;
         init::silence_stdout();
+        if cli.fail_allocations || cli.scan_leaks {
+            init::mount_debugfs()?;
+        }
+    }
+    if cli.fail_allocations {
+        fault::enable(Path::new(init::DEBUGFS))?;
     }
     need::require_seal(cli.require_seal);
     let events = cli.events.as_deref().map(init::open_events).transpose()?;
-    let limit = Duration::from_secs(cli.limit);
-    let options = run::Options { libtest: cli.libtest, events, nonce: cli.nonce, limit };
-    let conclusion = run::run(options).map_err(|error| format!("the event stream: {error}"))?;
+    let limit = cli.limit.map_or_else(init::limit, Duration::from_secs);
+    let scan = if cli.scan_leaks { init::scan_for_leaks } else { || Ok(()) };
+    let options =
+        run::Options { libtest: cli.libtest, events, nonce: cli.nonce, limit, last: scan };
+    let conclusion = run::run(options)?;
     Ok(conclusion.exit_code())
 }
 

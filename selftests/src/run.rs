@@ -25,6 +25,8 @@ pub struct Options {
     pub nonce: String,
     /// Time limit of one test.
     pub limit: Duration,
+    /// What is done after the last test, before the stream says that all is done.
+    pub last: fn() -> Result<(), String>,
 }
 
 /// The names that these arguments select, in the order in which they run.
@@ -38,9 +40,9 @@ pub fn selected(arguments: &Arguments) -> Vec<String> {
 /// Children alive at once, unless --test-threads says otherwise.
 const WIDTH: usize = 2;
 
-/// Runs what is selected. Errors: the event stream can't be written.
-pub fn run(options: Options) -> std::io::Result<Conclusion> {
-    let Options { mut libtest, events, nonce, limit } = options;
+/// Runs what is selected. Errors: the event stream can't be written, or `last` failed.
+pub fn run(options: Options) -> Result<Conclusion, String> {
+    let Options { mut libtest, events, nonce, limit, last } = options;
     // Probed before any child runs, so that what one uses is not missing for the other.
     let _ = need::kind_missing(Kind::Hugetlb);
     let names = selected(&libtest);
@@ -49,14 +51,19 @@ pub fn run(options: Options) -> std::io::Result<Conclusion> {
     // Children are forked, which takes a process of one thread.
     libtest.test_threads = Some(1);
     let mut stream = Stream::new(events);
-    stream.write(&hello(nonce))?;
-    stream.write(&Event::Plan { tests: names })?;
+    stream.write(&hello(nonce)).map_err(unwritten)?;
+    stream.write(&Event::Plan { tests: names }).map_err(unwritten)?;
     let lanes = Lanes { due, width, limit, running: VecDeque::new() };
     let run = Arc::new(Mutex::new((stream, lanes)));
     let trials = cases::all().into_iter().map(|test| trial(test, run.clone())).collect();
     let conclusion = libtest_mimic::run(&libtest, trials);
-    run.lock().expect("one thread").0.finish()?;
+    last()?;
+    run.lock().expect("one thread").0.finish().map_err(unwritten)?;
     Ok(conclusion)
+}
+
+fn unwritten(error: std::io::Error) -> String {
+    format!("the event stream: {error}")
 }
 
 /// Several children at work, reported in the order of the plan.

@@ -162,6 +162,12 @@ impl World {
         Ok(0)
     }
 
+    /// `mmap(2)` of twice the file's size, kept as `new` for `after`.
+    pub fn mmap_past_eof(&mut self, prot: c_int, flags: c_int) -> Got {
+        self.new = Some(Map::new(2 * self.size, prot, flags, &self.fd, 0)?);
+        Ok(0)
+    }
+
     /// The mapping from before the seal.
     pub fn old(&self) -> &Map {
         self.old.as_ref().expect("the row's setup maps")

@@ -4,6 +4,7 @@
 use super::accel::Accel;
 use super::watch::{Logs, Said, Watch};
 use crate::class::{Class, Refusal, Step};
+use memfd_seals::init;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, pipe2};
@@ -17,14 +18,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-/// Every time limit of a boot.
+/// The time limits of a boot. All but the first are floors: what this very boot took so far
+/// raises them, as a kernel full of checks or a busy host is slow throughout.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// To the first byte of the console or of the events.
     pub first_byte: Duration,
-    /// To the first event.
-    pub hello: Duration,
-    /// Between two events; must exceed the suite's own limit for a case.
+    /// From the last byte of the console, until the first event.
+    pub silence: Duration,
+    /// Between two events.
     pub between_events: Duration,
     /// From `done`, or from the words of a panic, to QEMU's end.
     pub end: Duration,
@@ -32,21 +34,45 @@ pub struct Limits {
     pub total: Duration,
 }
 
+/// A boot may be silent for this many times as long as it took to its last word.
+const SILENT_IN_WORDS: u32 = 10;
+/// Above what the suite gives one test, which is measured in boots too, and so gets to report it.
+const BETWEEN_IN_BOOTS: u32 = 2 * init::TEST_IN_BOOTS;
+/// How long the guest may take to end, in boots.
+const END_IN_BOOTS: u32 = 5;
+/// How long a run may take, in boots.
+const TOTAL_IN_BOOTS: u32 = 300;
+
 impl Limits {
     /// Emulation gets what a machine ten times slower than a slow one would need. KVM is either
     /// quick or broken, and broken must cost seconds.
     pub fn of(accel: Accel) -> Limits {
-        let (first_byte, hello) = match accel {
-            Accel::Kvm => (3, 10),
-            Accel::Tcg => (20, 60),
-        };
         let seconds = Duration::from_secs;
+        let (first_byte, silence) = match accel {
+            Accel::Kvm => (seconds(3), seconds(3)),
+            Accel::Tcg => (seconds(20), seconds(20)),
+        };
         Limits {
-            first_byte: seconds(first_byte),
-            hello: seconds(hello),
-            between_events: seconds(60),
+            first_byte,
+            silence,
+            between_events: 2 * init::SHORTEST,
             end: seconds(10),
             total: seconds(900),
+        }
+    }
+
+    /// Before the first event, if the last byte came `spoke` after the start.
+    pub fn while_booting(self, spoke: Duration) -> Limits {
+        Limits { silence: self.silence.max(spoke * SILENT_IN_WORDS), ..self }
+    }
+
+    /// Once the first event has come, `booted` after the start.
+    pub fn once_booted(self, booted: Duration) -> Limits {
+        Limits {
+            between_events: self.between_events.max(booted * BETWEEN_IN_BOOTS),
+            end: self.end.max(booted * END_IN_BOOTS),
+            total: self.total.max(booted * TOTAL_IN_BOOTS),
+            ..self
         }
     }
 }

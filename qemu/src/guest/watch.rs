@@ -56,6 +56,8 @@ pub struct Watch {
     pub words: Vec<u8>,
     /// When the first event came.
     pub hello: Option<Instant>,
+    /// When the console last said something.
+    last_word: Instant,
     last_event: Instant,
     /// When `done` or a panic was seen: QEMU is to end soon.
     closing: Option<Instant>,
@@ -72,6 +74,7 @@ impl Watch {
             events: Vec::new(),
             words: Vec::new(),
             hello: None,
+            last_word: start,
             last_event: start,
             closing: None,
             open: 3,
@@ -122,6 +125,7 @@ impl Watch {
         match said {
             Said::Console(bytes) => {
                 write(&mut logs.console, &bytes)?;
+                self.last_word = Instant::now();
                 if grow(&mut self.console, &bytes, b"Kernel panic - not syncing") {
                     self.closing.get_or_insert_with(Instant::now);
                 }
@@ -129,7 +133,10 @@ impl Watch {
             Said::Events(bytes) => {
                 write(&mut logs.events, &bytes)?;
                 self.last_event = Instant::now();
-                self.hello.get_or_insert(self.last_event);
+                if self.hello.is_none() {
+                    self.hello = Some(self.last_event);
+                    self.limits = self.limits.once_booted(self.last_event - self.start);
+                }
                 if grow(&mut self.events, &bytes, b"{\"event\":\"done\"") {
                     self.closing.get_or_insert(self.last_event);
                 }
@@ -148,18 +155,18 @@ impl Watch {
     }
 
     fn over(&self) -> Option<String> {
-        let limits = &self.limits;
+        let limits = self.limits.while_booting(self.last_word - self.start);
         let mute = self.console.is_empty() && self.events.is_empty();
         let since_last = self.last_event.elapsed();
         let all = self.start.elapsed();
         if mute && all > limits.first_byte {
             Some(format!("not a byte from the guest in {:?}", limits.first_byte))
         } else if self.closing.is_some_and(|at| at.elapsed() > limits.end) {
-            Some(format!("QEMU did not end within {:?} of the guest's last word", limits.end))
-        } else if self.hello.is_none() && all > limits.hello {
-            Some(format!("no event within {:?}", limits.hello))
+            Some(format!("QEMU did not end within {:.0?} of the guest's last word", limits.end))
+        } else if self.hello.is_none() && self.last_word.elapsed() > limits.silence {
+            Some(format!("no event, and not a word for {:.0?}", limits.silence))
         } else if self.hello.is_some() && since_last > limits.between_events {
-            Some(format!("no event for {:?}", limits.between_events))
+            Some(format!("no event for {:.0?}", limits.between_events))
         } else if all > limits.total {
             Some(format!("not done within {:?}", limits.total))
         } else if self.console.len().max(self.events.len()) > MOST_BYTES {

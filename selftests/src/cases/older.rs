@@ -4,7 +4,7 @@
 use crate::case::*;
 use crate::kind::Kind;
 use crate::need::Need;
-use crate::sys::{Map, RW, mfd, seal};
+use crate::sys::{RW, mfd, seal};
 use crate::udmabuf;
 use crate::world::{fresh, with_flags};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED};
@@ -145,7 +145,7 @@ pub const CASES: &[Case] = &[
         rules: &[29],
         on: HUGETLB,
         setup: |kind| with_flags(kind, 0),
-        op: map_past_eof,
+        op: |f| f.mmap_past_eof(RW, MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
         ..OLD
@@ -155,7 +155,7 @@ pub const CASES: &[Case] = &[
         about: "a writable mapping still grows a hugetlbfs file that has F_SEAL_SHRINK only",
         on: HUGETLB,
         setup: |kind| fresh(kind)?.seal(seal::SHRINK),
-        op: map_past_eof,
+        op: |f| f.mmap_past_eof(RW, MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
         ..OLD
@@ -172,8 +172,3 @@ pub const CASES: &[Case] = &[
         ..OLD
     },
 ];
-
-fn map_past_eof(world: &mut crate::world::World) -> Got {
-    world.new = Some(Map::new(2 * world.size, RW, MAP_SHARED, &world.fd, 0)?);
-    Ok(0)
-}

@@ -192,10 +192,7 @@ pub const CASES: &[Case] = &[
         about: "a private writable mapping longer than the file is made and does not grow it",
         rules: &[24],
         setup: |kind| fresh(kind)?.seal(seal::FS_WRITE),
-        op: |f| {
-            f.new = Some(Map::new(2 * f.size, RW, libc::MAP_PRIVATE, &f.fd, 0)?);
-            Ok(0)
-        },
+        op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
         hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
@@ -206,10 +203,7 @@ pub const CASES: &[Case] = &[
         about: "the same through an O_RDONLY descriptor, which a receiver may hold",
         rules: &[24],
         setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.via(libc::O_RDONLY),
-        op: |f| {
-            f.new = Some(Map::new(2 * f.size, RW, libc::MAP_PRIVATE, &f.fd, 0)?);
-            Ok(0)
-        },
+        op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
         hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
@@ -235,10 +229,7 @@ pub const CASES: &[Case] = &[
         name: "grow_seal_mmap_past_eof",
         about: "with F_SEAL_GROW alone, a mapping longer than the file does not grow it (see patch 1)",
         setup: |kind| fresh(kind)?.seal(seal::GROW),
-        op: |f| {
-            f.new = Some(Map::new(2 * f.size, RW, libc::MAP_SHARED, &f.fd, 0)?);
-            Ok(0)
-        },
+        op: |f| f.mmap_past_eof(RW, libc::MAP_SHARED),
         expect: Returns(0),
         after: |f| f.unchanged(),
         stock: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
@@ -249,10 +240,7 @@ pub const CASES: &[Case] = &[
         name: "grow_seal_mmap_past_eof_through_rdonly",
         about: "the same, private and through an O_RDONLY descriptor (see patch 1)",
         setup: |kind| fresh(kind)?.seal(seal::GROW)?.via(libc::O_RDONLY),
-        op: |f| {
-            f.new = Some(Map::new(2 * f.size, RW, libc::MAP_PRIVATE, &f.fd, 0)?);
-            Ok(0)
-        },
+        op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
         stock: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
@@ -265,10 +253,7 @@ pub const CASES: &[Case] = &[
         rules: &[29],
         on: HUGETLB,
         setup: fresh,
-        op: |f| {
-            f.new = Some(Map::new(2 * f.size, RW, libc::MAP_SHARED, &f.fd, 0)?);
-            Ok(0)
-        },
+        op: |f| f.mmap_past_eof(RW, libc::MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
         ..CONTROL
@@ -279,10 +264,7 @@ pub const CASES: &[Case] = &[
         rules: &[29],
         on: HUGETLB,
         setup: fresh,
-        op: |f| {
-            f.new = Some(Map::new(2 * f.size, RO, libc::MAP_SHARED, &f.fd, 0)?);
-            Ok(0)
-        },
+        op: |f| f.mmap_past_eof(RO, libc::MAP_SHARED),
         expect: Returns(0),
         after: |f| f.unchanged(),
         ..CONTROL

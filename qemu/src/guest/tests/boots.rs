@@ -24,7 +24,7 @@ fn short() -> Limits {
     let ms = Duration::from_millis;
     Limits {
         first_byte: ms(300),
-        hello: ms(600),
+        silence: ms(600),
         between_events: ms(300),
         end: ms(300),
         total: ms(3000),
@@ -54,7 +54,7 @@ fn both_channels_arrive_whole_and_are_kept() {
 
 #[rstest]
 #[case::silent("sleep 9", "not a byte")]
-#[case::no_hello("echo booting; sleep 9", "no event within")]
+#[case::no_hello("echo booting; sleep 9", "not a word for")]
 #[case::stuck_in_a_test("echo x; echo '{}' >/dev/fd/0; sleep 9", "no event for")]
 #[case::stuck_after_done("echo '{\"event\":\"done\"' >/dev/fd/0; sleep 9", "did not end")]
 #[case::stuck_after_panic("echo 'Kernel panic - not syncing: x'; sleep 9", "did not end")]
@@ -67,6 +67,14 @@ fn a_hang_ends_at_its_limit(#[case] text: &str, #[case] limit: &str) {
         Ended::Limit(said) => assert!(said.contains(limit), "{said}"),
         other => panic!("{other:?}"),
     }
+}
+
+#[rstest]
+#[case::in_a_test("sleep 0.2; echo '{}' >/dev/fd/0; sleep 1; echo '{}' >/dev/fd/0")]
+#[case::while_booting("sleep 0.2; echo x; sleep 1; echo '{}' >/dev/fd/0")]
+#[case::at_the_end("sleep 0.2; echo '{\"event\":\"done\"' >/dev/fd/0; sleep 0.6")]
+fn limits_follow_the_time_that_the_boot_takes(#[case] text: &str) {
+    assert_eq!(boot(text, false).0.unwrap().ended, Ended::Exited(0));
 }
 
 #[test]
