@@ -83,8 +83,10 @@ impl Cache {
         files::rename(path, &aside.join("old"))
     }
 
-    /// Notes that what is called `name` is used now.
+    /// Notes that what is called `name`, or what a link of that name leads to, is used now.
     pub fn used(&self, name: &str) -> Step<()> {
+        let real = std::fs::canonicalize(self.path(name)).ok();
+        let name = real.as_deref().and_then(Path::file_name).unwrap_or(name.as_ref());
         mkdir(&self.path("used"))?;
         files::write(&self.path("used").join(name), b"")
     }

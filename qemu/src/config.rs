@@ -134,12 +134,10 @@ fn make(work: &WorkTree, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
         return Ok(());
     }
     let said = files::read_text(log)?;
-    let class =
-        if run::full(&said) || files::is_full(log) { Class::NoSpace } else { Class::Config };
-    let mut refusal =
-        Refusal::new(class, format!("make {target} failed; its output is in {}", log.display()));
-    refusal.detail = crate::build::errors(&said);
-    Err(refusal)
+    let line = format!("make {target} failed; its output is in {}", log.display());
+    let refusal =
+        Refusal { detail: crate::build::errors(&said), ..Refusal::new(Class::Config, line) };
+    Err(if run::full(&said) { files::no_space(refusal) } else { files::or_full(log, refusal) })
 }
 
 /// The first line of `gcc --version`.

@@ -74,7 +74,16 @@ pub fn is_full(path: &Path) -> bool {
 
 /// What a program's failure is, whose files are in `folder`: most say why, and some do not.
 pub fn or_full(folder: &Path, refusal: Refusal) -> Refusal {
-    if is_full(folder) { Refusal { class: Class::NoSpace, ..refusal } } else { refusal }
+    if is_full(folder) { no_space(refusal) } else { refusal }
+}
+
+/// The same refusal, of a disk that is full.
+pub fn no_space(refusal: Refusal) -> Refusal {
+    if refusal.line.contains("make room") {
+        return refusal;
+    }
+    let line = format!("{}; the disk is full: make room and run it again", refusal.line);
+    Refusal { class: Class::NoSpace, line, ..refusal }
 }
 
 /// Refuses a folder in which no file can be made.

@@ -18,8 +18,8 @@ const BASES: usize = 2;
 /// Results of series that are kept, about 1 MB each.
 const SERIES: usize = 64;
 
-/// The working folder that already has this kernel's content, whichever clone of the project made
-/// it; else `own`, which this clone rebuilds from one version of a series to the next.
+/// The working folder that already has this kernel's content, whatever it is called (another
+/// clone's series, a folder that moved); else `own`, which is brought to it.
 pub fn choose(
     cache: &Cache,
     own: String,
@@ -47,7 +47,9 @@ pub fn prune(cache: &Cache, ui: &mut Ui) -> Step<()> {
     names.sort_by_key(|name| Reverse(cache.last_used(name)));
     let of = |kinds: &[&str]| {
         let is = |name: &&String| kinds.iter().any(|kind| name.starts_with(kind));
-        names.iter().filter(is).filter(|name| cache.path(name).is_dir()).collect::<Vec<_>>()
+        // A link stands for a folder that has its own name.
+        let folder = |name: &&String| cache.path(name).symlink_metadata().is_ok_and(|m| m.is_dir());
+        names.iter().filter(is).filter(folder).collect::<Vec<_>>()
     };
     let works = of(&["work-"]);
     let (kept, old) = works.split_at(works.len().min(WORKS));

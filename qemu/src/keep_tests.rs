@@ -91,9 +91,10 @@ fn what_this_run_uses_and_what_was_downloaded_stay() {
     for n in 0..WORKS {
         touch(&cache.path(format!("work-git-b-{n}")).join("x"));
     }
-    cache.used("work-git-a-mine").unwrap();
+    std::os::unix::fs::symlink("work-git-a-mine", cache.path("work-a-link")).unwrap();
+    cache.used("work-a-link").unwrap();
     prune(cache, &mut Ui::new()).unwrap();
-    assert!(cache.path("work-git-a-mine").exists());
+    assert!(cache.path("work-git-a-mine").exists() && cache.path("work-a-link").exists());
     assert!(cache.path("debian-0123456789abcdef").exists());
     assert!(!cache.path("debian-fedcba9876543210").exists());
 }

@@ -134,14 +134,14 @@ pub fn check(command: &mut Command, class: Class, what: &str, tick: Tick) -> Ste
 
 /// The refusal for a command that failed: a full disk is one whatever the command was.
 pub fn failed(class: Class, what: &str, out: &Output) -> Refusal {
-    let class = if full(&out.stderr) { Class::NoSpace } else { class };
     let lines: Vec<&str> = out.stderr.lines().filter(|l| !l.trim().is_empty()).collect();
     let said = lines
         .iter()
         .find(|l| l.starts_with("E:") || l.starts_with("error") || l.starts_with("fatal"))
         .or(lines.first());
     let said = said.map_or_else(|| out.status.to_string(), |l| l.trim().to_owned());
-    Refusal::new(class, format!("{what}: {said}"))
+    let refusal = Refusal::new(class, format!("{what}: {said}"));
+    if full(&out.stderr) { files::no_space(refusal) } else { refusal }
 }
 
 /// Whether a program's words say that the disk is full.

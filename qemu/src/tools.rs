@@ -3,9 +3,9 @@
 //! them. The check looks at files only; it runs nothing while all is there.
 
 use crate::class::{Class, Refusal, Step};
-use crate::interrupt;
 use crate::run::{self, command, which};
 use crate::ui::Ui;
+use crate::{files, interrupt};
 use std::path::Path;
 use std::process::Command;
 
@@ -89,11 +89,8 @@ pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
         if !apt_get(&install)?.success() && lack() {
             let mut refusal = refusal(&missing, debian);
             let said = std::fs::read_to_string(log).unwrap_or_default();
-            if run::full(&said) {
-                refusal.class = Class::NoSpace;
-            }
             refusal.line = format!("{} (apt-get failed; see {})", refusal.line, log.display());
-            return Err(refusal);
+            return Err(if run::full(&said) { files::no_space(refusal) } else { refusal });
         }
     }
     if let Some(still) = missing.iter().find(|t| !there(t.name)) {

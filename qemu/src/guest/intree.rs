@@ -50,10 +50,8 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
         let line = format!("{}: memfd_test.c does not compile", tests.display());
         let mut refusal = Refusal::new(Class::Build, line);
         refusal.detail = output.stderr.lines().take(12).map(str::to_owned).collect();
-        if full || run::full(&output.stderr) {
-            refusal.class = Class::NoSpace;
-        }
-        return Err(refusal);
+        let full = full || run::full(&output.stderr);
+        return Err(if full { files::no_space(refusal) } else { refusal });
     }
     std::fs::rename(&part, &binary).map_err(files::refuse(&binary))?;
     stamp::prune(folder, "memfd_test-", 8);

@@ -65,7 +65,7 @@ fn compile(repo: &Path, target_dir: &Path, triple: &str, flags: &str) -> Step<()
         Refusal::new(Class::Build, format!("the suite did not build: see {}", log.display()));
     refusal.detail = stamp::tail(&log, 12);
     if refusal.detail.iter().any(|line| run::full(line)) {
-        refusal.class = Class::NoSpace;
+        return Err(files::no_space(refusal));
     }
     Err(files::or_full(target_dir, refusal))
 }
