@@ -86,15 +86,14 @@ pub fn build(
 
 fn failed(log: &Path) -> Refusal {
     let said = files::read_text(log).unwrap_or_default();
-    let full = run::full(&said);
-    let class = if full { Class::NoSpace } else { Class::Build };
-    let why = if full {
-        "the disk is full: make room"
-    } else {
-        "the kernel did not build: mend what the lines above name, in the series or in CONFIG="
-    };
-    let line = format!("{why}; make's output is in {}", log.display());
-    Refusal { class, line, detail: errors(&said) }
+    let line = format!(
+        "the kernel did not build: mend what the lines above name, in the series or in CONFIG=; \
+         make's output is in {}",
+        log.display()
+    );
+    let refusal = Refusal { detail: errors(&said), ..Refusal::new(Class::Build, line) };
+    // Where there was no room for an object there may have been none for the words either.
+    if run::full(&said) { files::no_space(refusal) } else { files::or_full(log, refusal) }
 }
 
 /// The lines of a build log that say what is wrong: the last ones if there are many.

@@ -13,10 +13,11 @@ use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const NAME: &str = "fs-write-seal";
 
@@ -82,6 +83,27 @@ impl Cache {
         files::rename(path, &aside.join("old"))
     }
 
+    /// Notes that what is called `name`, or what a link of that name leads to, is used now.
+    pub fn used(&self, name: &str) -> Step<()> {
+        let real = std::fs::canonicalize(self.path(name)).ok();
+        let name = real.as_deref().and_then(Path::file_name).unwrap_or(name.as_ref());
+        mkdir(&self.path("used"))?;
+        files::write(&self.path("used").join(name), b"")
+    }
+
+    /// When what is called `name` was last used.
+    pub fn last_used(&self, name: &str) -> Option<SystemTime> {
+        let age = |path: PathBuf| path.metadata().and_then(|m| m.modified()).ok();
+        // What an older version made has no note.
+        age(self.path("used").join(name)).or_else(|| age(self.path(name)))
+    }
+
+    /// Names of all that stands in the cache.
+    pub fn names(&self) -> Step<Vec<String>> {
+        let entries = std::fs::read_dir(&self.root).map_err(refuse(&self.root))?;
+        Ok(entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+    }
+
     /// SHA-256 of a big file, read again only when its size, times or inode have changed.
     pub fn hash_of(&self, path: &Path) -> Step<String> {
         let (key, store) = (path.to_string_lossy().into_owned(), self.path("hashes.json"));
@@ -138,20 +160,42 @@ fn lock(path: &Path, ui: &mut Ui) -> Step<()> {
     let mut file = File::options().create(true).append(true).open(path).map_err(refuse(path))?;
     fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|e| refuse(path)(e.into()))?;
     let mut told = false;
-    let held = loop {
+    let mut held = loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => break held,
             Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
             Err((_, e)) => return Err(refuse(path)(e.into())),
         }
         if !std::mem::replace(&mut told, true) {
-            ui.note("waiting for another run that uses the same cache folder");
+            ui.note(&waiting(path));
         }
+        ui.progress(|| waiting(path));
         interrupt::check()?;
         std::thread::sleep(Duration::from_millis(50));
     };
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let here = std::env::current_dir().unwrap_or_default();
+    let holder = format!("{} {}: {}", std::process::id(), here.display(), words.join(" "));
+    // Only for the words of those who wait.
+    let _ = held.set_len(0).and_then(|()| held.write_all(holder.as_bytes()));
     *HELD.lock().unwrap_or_else(|e| e.into_inner()) = Some(held);
     Ok(())
+}
+
+/// Who has the lock, in words: each holder writes its number and what it does into the file.
+fn waiting(path: &Path) -> String {
+    let folder = path.parent().unwrap_or(path).display();
+    let holder = std::fs::read_to_string(path).unwrap_or_default();
+    let (pid, what) = holder.split_once(' ').unwrap_or_default();
+    let lives = !pid.is_empty() && Path::new("/proc").join(pid).exists();
+    let of = format!("process {pid} ({})", what.trim_end_matches([':', ' ']));
+    match (pid, lives) {
+        ("", _) => format!("waiting for another run, which uses {folder}"),
+        (_, true) => format!("waiting for {of}, which uses {folder}"),
+        (_, false) => {
+            format!("waiting for what {of} left running when it was killed; it uses {folder}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +216,17 @@ mod tests {
     ) {
         let got = location(|name| if name == "HOME" { home } else { xdg }.map(PathBuf::from));
         assert_eq!(got.ok(), want.map(PathBuf::from));
+    }
+
+    #[rstest]
+    #[case("", "waiting for another run, which uses /")]
+    #[case("1 /here: run", "waiting for process 1 (/here: run), which uses /")]
+    #[case("4294967295 /here: ", "waiting for what process 4294967295 (/here) left running")]
+    fn who_is_waited_for(#[case] holder: &str, #[case] want: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::fs::write(&path, holder).unwrap();
+        assert!(waiting(&path).starts_with(want), "{}", waiting(&path));
     }
 
     #[test]

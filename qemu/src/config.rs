@@ -38,30 +38,50 @@ pub struct Config {
 
 #[derive(Serialize, Deserialize)]
 struct Stamp {
-    /// Hash of all that decides about the options.
+    /// See [`Identity`].
     inputs: String,
     salt: String,
     /// Of `.config`.
     sha256: String,
 }
 
+/// What a kernel is made of, in hashes.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The build salt: of base, series, fragment and compiler.
+    pub salt: String,
+    /// Of all that decides about the options.
+    inputs: String,
+}
+
+impl Identity {
+    /// Of the kernel that these make.
+    pub fn of(base: &Base, applied: &Applied, fragment: &Fragment) -> Step<Identity> {
+        let compiler = compiler()?;
+        let common = [base.id.as_str(), &fragment.text, &compiler];
+        let salt = hash(common.into_iter().chain([applied.series_hash.as_str()]));
+        let decides = applied.files.iter().filter(|(path, _)| decides(path));
+        let decides: Vec<String> =
+            decides.map(|(p, c)| format!("{p} {}", c.as_ref().map_or("", |c| &c.blob))).collect();
+        let inputs = hash(common.into_iter().chain(decides.iter().map(String::as_str)));
+        Ok(Identity { salt: salt[..32].to_owned(), inputs })
+    }
+}
+
+/// The salt that a working folder was last configured with.
+pub fn salt_of(dir: &Path) -> Option<String> {
+    read_stamp::<Stamp>(&dir.join("config.json")).map(|stamp| stamp.salt)
+}
+
 /// Configures the build folder. Refuses with [`Class::Config`], naming each option that was asked
 /// for and is not there.
 pub fn configure(
     work: &WorkTree,
-    base: &Base,
-    applied: &Applied,
+    identity: &Identity,
     fragment: &Fragment,
     ui: &mut Ui,
 ) -> Step<Config> {
-    let compiler = compiler()?;
-    let common = [base.id.as_str(), &fragment.text, &compiler];
-    let salt = hash(common.into_iter().chain([applied.series_hash.as_str()]));
-    let salt = salt[..32].to_owned();
-    let decides = applied.files.iter().filter(|(path, _)| decides(path));
-    let decides: Vec<String> =
-        decides.map(|(p, c)| format!("{p} {}", c.as_ref().map_or("", |c| &c.blob))).collect();
-    let inputs = hash(common.into_iter().chain(decides.iter().map(String::as_str)));
+    let Identity { salt, inputs } = identity.clone();
     let (at, dot) = (work.dir.join("config.json"), work.build.join(".config"));
     let asked = options(&fragment.text);
     let done = |unchanged| Config { salt: salt.clone(), asked: asked.len(), unchanged };
@@ -118,11 +138,10 @@ fn make(work: &WorkTree, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
         return Ok(());
     }
     let said = files::read_text(log)?;
-    let class = if run::full(&said) { Class::NoSpace } else { Class::Config };
-    let mut refusal =
-        Refusal::new(class, format!("make {target} failed; its output is in {}", log.display()));
-    refusal.detail = crate::build::errors(&said);
-    Err(refusal)
+    let line = format!("make {target} failed; its output is in {}", log.display());
+    let refusal =
+        Refusal { detail: crate::build::errors(&said), ..Refusal::new(Class::Config, line) };
+    Err(if run::full(&said) { files::no_space(refusal) } else { files::or_full(log, refusal) })
 }
 
 /// The first line of `gcc --version`.

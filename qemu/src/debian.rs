@@ -86,7 +86,7 @@ pub fn find(cache: &Cache, base: &str, ui: &mut Ui) -> Step<Found> {
 }
 
 /// The tree that an earlier run chose for `base`.
-fn cached(cache: &Cache, base: &str) -> Option<Base> {
+pub fn cached(cache: &Cache, base: &str) -> Option<Base> {
     let unpacked: Unpacked = read_stamp(&cache.path(format!("debian-{base}.json")))?;
     let ready = describe(cache, base, &unpacked);
     ready.tree.is_dir().then_some(ready)
@@ -167,7 +167,8 @@ fn series_of(package: &str) -> Option<(u32, u32)> {
     Some((x.parse().ok()?, y.parse().ok()?))
 }
 
-fn tree_name(sha256: &str) -> String {
+/// The name of the tree in the cache.
+pub fn tree_name(sha256: &str) -> String {
     format!("debian-{}", &sha256[..16])
 }
 

@@ -19,7 +19,9 @@ pub fn refuse(path: &Path) -> impl FnOnce(io::Error) -> Refusal + use<> {
         let (class, advice) = match error.kind() {
             StorageFull | QuotaExceeded => (Class::NoSpace, "; make room and run it again"),
             PermissionDenied | ReadOnlyFilesystem | NotADirectory => {
-                (Class::Cache, "; make it writable, or set XDG_CACHE_HOME to another folder")
+                let cached = crate::cache::root().is_ok_and(|root| path.starts_with(root));
+                let other = "; make it writable, or set XDG_CACHE_HOME to another folder";
+                (Class::Cache, if cached { other } else { "; make it writable" })
             }
             _ => (Class::Internal, ""),
         };
@@ -70,6 +72,27 @@ pub fn is_full(path: &Path) -> bool {
         .is_ok_and(|s| s.blocks_available() * s.fragment_size() < 1 << 20)
 }
 
+/// What a program's failure is, whose files are in `folder`: most say why, and some do not.
+pub fn or_full(folder: &Path, refusal: Refusal) -> Refusal {
+    if is_full(folder) { no_space(refusal) } else { refusal }
+}
+
+/// The same refusal, of a disk that is full.
+pub fn no_space(refusal: Refusal) -> Refusal {
+    if refusal.line.contains("make room") {
+        return refusal;
+    }
+    let line = format!("{}; the disk is full: make room and run it again", refusal.line);
+    Refusal { class: Class::NoSpace, line, ..refusal }
+}
+
+/// Refuses a folder in which no file can be made.
+pub fn writable(folder: &Path) -> Step<()> {
+    let probe = folder.join(format!("probe-{}", std::process::id()));
+    fs::write(&probe, b"x").map_err(refuse(folder))?;
+    remove(&probe)
+}
+
 /// Makes a folder and its parents.
 pub fn mkdir(path: &Path) -> Step<()> {
     fs::create_dir_all(path).map_err(refuse(path))
@@ -87,8 +110,9 @@ pub fn read_text(path: &Path) -> Step<String> {
 
 /// Replaces a file by rename, so that a reader or a kill sees the old content or the new one.
 pub fn write(path: &Path, content: &[u8]) -> Step<()> {
+    // Named by process: two runs may write one file at once, whichever is last stays.
     let mut temp = path.as_os_str().to_owned();
-    temp.push(".new");
+    temp.push(format!(".new-{}", std::process::id()));
     let temp = PathBuf::from(temp);
     fs::write(&temp, content).map_err(refuse(&temp))?;
     rename(&temp, path)
@@ -99,10 +123,19 @@ pub fn rename(from: &Path, to: &Path) -> Step<()> {
     fs::rename(from, to).map_err(refuse(to))
 }
 
-/// Removes a file, a link or a folder with all it holds; fine if there is none.
+/// Removes a file, a link or a folder with all it holds; fine if there is none. A folder can be a
+/// kernel tree, which takes seconds: an interrupt leaves the rest of it.
 pub fn remove(path: &Path) -> Step<()> {
     let Ok(kind) = fs::symlink_metadata(path) else { return Ok(()) };
-    let removed = if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if kind.is_dir() {
+        for entry in fs::read_dir(path).map_err(refuse(path))? {
+            crate::interrupt::check()?;
+            remove(&entry.map_err(refuse(path))?.path())?;
+        }
+        fs::remove_dir(path)
+    } else {
+        fs::remove_file(path)
+    };
     match removed {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(refuse(path)),

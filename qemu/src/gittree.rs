@@ -48,6 +48,18 @@ pub fn git_dir(path: &Path) -> Option<PathBuf> {
     bare.then(|| path.to_owned())
 }
 
+/// The content of a blob by its name, which may be abbreviated; none if git does not have it.
+pub fn blob(git_dir: &Path, name: &str) -> Step<Option<Vec<u8>>> {
+    if name.len() < 7 || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    // A clone without blobs would fetch it: this program asks no server but Debian's.
+    let mut show = git(git_dir);
+    show.env("GIT_NO_LAZY_FETCH", "1").args(["cat-file", "blob", name]);
+    let out = run::output(&mut show, &mut || ())?;
+    Ok(out.status.success().then_some(out.stdout))
+}
+
 /// What HEAD of a git tree holds.
 pub fn committed(cache: &Cache, path: &Path, git_dir: &Path, ui: &mut Ui) -> Step<Base> {
     let mut ask = git(git_dir);
@@ -113,6 +125,7 @@ fn checkout(
             files::remove(&stamp)?;
             files::remove(&place.join("index.lock"))?;
             read_tree(&state, &place, &mut || tick(ui))?;
+            clean(&state, &place, &mut || tick(ui))?;
         } else {
             let dir = cache.temp()?;
             mkdir(&dir.join("tree"))?;
@@ -135,11 +148,16 @@ fn read_tree(state: &GitTree, place: &Path, tick: Tick) -> Step<()> {
     read.current_dir(place.join("tree"));
     read.args(["read-tree", "--reset", "-u", &state.tree]);
     // Git says that it could not write a file, and not why.
-    let class = |refusal: Refusal| match files::is_full(place) {
-        true => Refusal { class: Class::NoSpace, ..refusal },
-        false => refusal,
-    };
-    run::check(&mut read, Class::Source, "git read-tree", tick).map(drop).map_err(class)
+    let done = run::check(&mut read, Class::Source, "git read-tree", tick);
+    done.map(drop).map_err(|refusal| files::or_full(place, refusal))
+}
+
+/// Removes what is in no state: files of a checkout that was killed before its index knew them.
+fn clean(state: &GitTree, place: &Path, tick: Tick) -> Step<()> {
+    let mut clean = git(&state.git_dir);
+    clean.env("GIT_WORK_TREE", place.join("tree")).env("GIT_INDEX_FILE", place.join("index"));
+    clean.current_dir(place.join("tree")).args(["clean", "-q", "-ffdx"]);
+    run::check(&mut clean, Class::Source, "git clean", tick).map(drop)
 }
 
 /// Whether tracked files of a checkout differ from HEAD.

@@ -52,7 +52,7 @@ impl World {
 
     fn rewritten(&self, base: &Base) -> Option<usize> {
         let applied = Applied::default();
-        tree::sync(&self.cache, "w", base, &applied, &mut Ui::new()).unwrap().rewritten
+        tree::sync(&self.cache, "work-w", base, &applied, &mut Ui::new()).unwrap().rewritten
     }
 
     fn built_from(&self, path: &str) -> String {
@@ -97,7 +97,9 @@ fn a_checkout_that_was_killed_half_way_is_mended() {
     files::remove(&place.join("stamp.json")).unwrap();
     files::write(&first.tree.join("mm/shmem.c"), b"half").unwrap();
     files::write(&place.join("index.lock"), b"").unwrap();
+    files::write(&first.tree.join("mm/of-another-state.c"), b"").unwrap();
     let again = world.base();
+    assert!(!again.tree.join("mm/of-another-state.c").exists());
     assert_eq!(files::read(&again.tree.join("mm/shmem.c")).unwrap(), b"one\n");
 }
 

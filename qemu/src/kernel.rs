@@ -3,13 +3,13 @@
 
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
-use crate::config;
+use crate::config::{self, Identity};
 use crate::debian::{self, Found};
 use crate::fragment::Fragment;
-use crate::series::{Applied, Series};
+use crate::series::{Applied, Manner, Series};
 use crate::source::{self, Base};
 use crate::ui::Ui;
-use crate::{build, files, tools, tree};
+use crate::{build, files, keep, tools, tree};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -93,6 +93,7 @@ impl Patched {
 /// The source and series steps. The cache stays locked until the process ends.
 pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
     let (patched, line) = patch(request, ui)?;
+    keep::prune(&patched.cache, ui)?;
     ui.end(&line, patched.applied.unchanged);
     Ok(patched)
 }
@@ -102,7 +103,11 @@ pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
 pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
     let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
     let (Patched { cache, base, series, applied }, line) = patch(request, ui)?;
-    let name = format!("{}-{}-{}", base.origin, series.key, fragment.name);
+    let identity = Identity::of(&base, &applied, &fragment)?;
+    let own = format!("work-{}-{}-{}", base.origin, series.key, fragment.name);
+    let name = keep::choose(&cache, own, &base, &applied, &identity);
+    cache.used(&name)?;
+    keep::prune(&cache, ui)?;
     let work = tree::sync(&cache, &name, &base, &applied, ui)?;
     let (line, unchanged) = match work.rewritten {
         None => (format!("{line}, new source tree"), false),
@@ -112,7 +117,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
     ui.end(&line, unchanged);
 
     ui.begin("config");
-    let config = config::configure(&work, &base, &applied, &fragment, ui)?;
+    let config = config::configure(&work, &identity, &fragment, ui)?;
     ui.end(&format!("tinyconfig and {} options", config.asked), config.unchanged);
 
     ui.begin("build");
@@ -126,7 +131,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
         build_dir: work.build,
         source_tree: work.source,
         release: built.release,
-        salt: config.salt,
+        salt: identity.salt,
         base: base.name,
         series: series.name,
         series_hash: applied.series_hash,
@@ -149,18 +154,28 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
             Found::Instead(others) => instead(&cache, &wanted, &series, others, ui)?,
         },
     };
+    cache.used(&base.origin)?;
     ui.end(&base.name, base.unchanged);
     for note in &base.notes {
         ui.note(note);
     }
 
     ui.begin("series");
-    let applied = series.apply(&cache, &base).map_err(|mut refusal| {
+    // A user's tree may have moved on; our own base may not.
+    let own = request.kernel.as_ref().and(debian::cached(&cache, &wanted)).map(|own| own.tree);
+    let manner = match request.kernel {
+        Some(_) => Manner::Merge { own: own.as_deref() },
+        None => Manner::Strict,
+    };
+    let applied = series.apply(&cache, &base, manner).map_err(|mut refusal| {
         if refusal.class == Class::Series {
             refusal.line += "; rebase it, or set KERNEL= to a tree that it is for";
         }
         refusal
     })?;
+    for line in &applied.moved {
+        ui.note(line);
+    }
     let count = counted(series.patches.len(), "patch", "patches");
     let line = if series.patches.is_empty() {
         "none: the stock kernel".into()
@@ -184,7 +199,7 @@ fn instead(
     let mut tried = Vec::new();
     for candidate in others.iter().take(TRIES) {
         let base = debian::fetch(cache, wanted, candidate, ui)?;
-        match series.apply(cache, &base) {
+        match series.apply(cache, &base, Manner::Strict) {
             Ok(_) => return Ok(base),
             Err(refusal) if refusal.class == Class::Series => {
                 debian::forget(cache, wanted)?;
@@ -233,6 +248,8 @@ pub fn ready(need: tools::Need, repo: &std::path::Path, ui: &mut Ui) -> Step<()>
     ui.begin("tools");
     let logs = repo.join("target/qemu-test");
     files::mkdir(&logs)?;
+    // Said now, and not when a kernel was built whose results can't be written.
+    files::writable(&logs)?;
     let installed = tools::ensure(need, &logs.join("tools.log"), ui)?;
     let line = if installed.is_empty() {
         "all there".into()

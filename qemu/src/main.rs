@@ -13,11 +13,15 @@ mod files;
 mod fragment;
 mod gittree;
 mod guest;
+mod hunks;
 mod interrupt;
+mod keep;
 mod kernel;
 mod machine;
+mod merge;
 mod plan;
 mod run;
+mod scratch;
 mod series;
 mod source;
 mod tools;
@@ -41,8 +45,7 @@ use ui::Ui;
 fn main() -> ExitCode {
     let mut ui = Ui::new();
     let class = run(&Cli::parse(), &mut ui).unwrap_or_else(|refusal| {
-        ui.clear();
-        eprintln!("{refusal}");
+        ui.refuse(&refusal);
         refusal.class
     });
     ExitCode::from(class.code())
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     if cli.command == Some(Do::Classes) {
         for class in Class::ALL {
-            println!("{:>3}  {:<13} {}", class.code(), class.word(), class.about());
+            ui.say(&format!("{:>3}  {:<13} {}", class.code(), class.word(), class.about()));
         }
         return Ok(Class::Pass);
     }
@@ -66,13 +69,15 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     if need == Need::Apply {
         kernel::ready(need, &request.repo, ui)?;
         let patched = kernel::apply(&request, ui)?;
-        println!("{}\nbase tree: {}", patched.words(), patched.base_tree().display());
+        ui.say(&patched.words());
+        ui.say(&format!("base tree: {}", patched.base_tree().display()));
         return Ok(Class::Pass);
     }
     // What can be known to be wrong without a kernel is said before one is built.
     let plan = Plan::of(&request)?;
     if need == Need::Build {
-        println!("{}", kernel(need, &request, ui)?.vmlinux.display());
+        let vmlinux = kernel(need, &request, ui)?.vmlinux;
+        ui.say(&vmlinux.display().to_string());
         return Ok(Class::Pass);
     }
     let rows = tally::rows(&plan.expected, &[]);
@@ -118,7 +123,7 @@ fn boot(
     };
     let stop = interrupt::flag();
     let finished = guest::run(kernel, &plan.expected, &options, folder, &stop, ui)?;
-    println!("{:<11}{}\n", "results", folder.name(&request.repo));
-    plan.known.iter().chain(&finished.report).for_each(|line| println!("{line}"));
+    ui.say(&format!("{:<11}{}\n", "results", folder.name(&request.repo)));
+    plan.known.iter().chain(&finished.report).for_each(|line| ui.say(line));
     Ok(finished.verdict.class)
 }

@@ -6,6 +6,7 @@ use crate::class::{Class, Refusal, Step};
 use crate::{files, interrupt};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -35,18 +36,28 @@ pub struct Output {
 pub type Tick<'a> = &'a mut dyn FnMut();
 
 /// Where `program` is in PATH.
-pub fn which(program: &str) -> Option<PathBuf> {
+pub fn which(program: impl AsRef<Path>) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let executable = |p: &PathBuf| {
         p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
     };
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(executable)
+    std::env::split_paths(&path).map(|dir| dir.join(&program)).find(executable)
 }
 
-/// A command with a small, known environment. Where setpriv can do it, the child gets SIGTERM
-/// when this program dies, even by SIGKILL.
+/// A command with a small, known environment, as [`inheriting`] in all else.
 pub fn command(program: &str) -> Command {
+    let mut command = inheriting(program);
+    command.env_clear().env("LC_ALL", "C");
+    let kept = KEPT.iter().chain(PROXIES);
+    command.envs(kept.filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command
+}
+
+/// A command with the caller's environment. Where setpriv can do it, the child gets SIGTERM when
+/// this program dies, even by SIGKILL.
+pub fn inheriting(program: impl AsRef<OsStr>) -> Command {
+    let program = program.as_ref();
     static WRAP: OnceLock<bool> = OnceLock::new();
     let wrap = WRAP.get_or_init(|| {
         let probe = ["--pdeathsig", "TERM", "--", "true"];
@@ -61,15 +72,22 @@ pub fn command(program: &str) -> Command {
     });
     let mut command = if *wrap && which(program).is_some() {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--", program]);
+        command.args(["--pdeathsig", "TERM", "--"]).arg(program);
         command
     } else {
         Command::new(program)
     };
-    command.env_clear().env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
-    let kept = KEPT.iter().chain(PROXIES);
-    command.envs(kept.filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.stdin(Stdio::null()).process_group(0);
     command
+}
+
+/// Like [`command`], for a program that goes on when this one dies: dpkg is not left half-way.
+pub fn lasting(program: &str) -> Command {
+    let mut lasting = Command::new(program);
+    let command = command(program);
+    lasting.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    lasting.stdin(Stdio::null()).process_group(0);
+    lasting
 }
 
 /// Runs to the end, whatever the exit status; output is kept.
@@ -116,14 +134,14 @@ pub fn check(command: &mut Command, class: Class, what: &str, tick: Tick) -> Ste
 
 /// The refusal for a command that failed: a full disk is one whatever the command was.
 pub fn failed(class: Class, what: &str, out: &Output) -> Refusal {
-    let class = if full(&out.stderr) { Class::NoSpace } else { class };
     let lines: Vec<&str> = out.stderr.lines().filter(|l| !l.trim().is_empty()).collect();
     let said = lines
         .iter()
         .find(|l| l.starts_with("E:") || l.starts_with("error") || l.starts_with("fatal"))
         .or(lines.first());
     let said = said.map_or_else(|| out.status.to_string(), |l| l.trim().to_owned());
-    Refusal::new(class, format!("{what}: {said}"))
+    let refusal = Refusal::new(class, format!("{what}: {said}"));
+    if full(&out.stderr) { files::no_space(refusal) } else { refusal }
 }
 
 /// Whether a program's words say that the disk is full.
@@ -169,7 +187,7 @@ fn wait(child: &mut Child, tick: Tick) -> Step<ExitStatus> {
 fn stop(child: &mut Child) {
     let group = Pid::from_raw(child.id() as i32);
     let _ = killpg(group, Signal::SIGTERM);
-    let patience = Instant::now() + Duration::from_secs(3);
+    let patience = Instant::now() + Duration::from_secs(2);
     while Instant::now() < patience && killpg(group, None).is_ok() {
         let _ = child.try_wait();
         thread::sleep(Duration::from_millis(10));

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! The series step: plain `git am` in a scratch repository that holds just the files the patches
-//! touch. Its result is kept in the cache under the hash of what went in.
+//! The series step: `git am` in a scratch repository that holds just the files the patches touch.
+//! Its result is kept in the cache under the hash of what went in.
 
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
 use crate::files::{self, hash, mkdir, read_stamp, refuse, write_stamp};
-use crate::run::{self, Output, command};
+use crate::merge::{self, Ancestry};
+use crate::scratch::Scratch;
 use crate::source::{Base, name_for};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
 
 /// Which patches, before they met a base.
 #[derive(Clone, Debug)]
@@ -32,6 +31,18 @@ pub struct Content {
     pub blob: String,
 }
 
+/// How far a patch may be bent to fit.
+#[derive(Clone, Copy, Debug)]
+pub enum Manner<'a> {
+    /// Plain `git am`.
+    Strict,
+    /// And where that fails, a 3-way merge with the file that the patch was made for.
+    Merge {
+        /// The tree of the series' own base, if there is one.
+        own: Option<&'a Path>,
+    },
+}
+
 /// What a series makes of a base.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Applied {
@@ -42,6 +53,9 @@ pub struct Applied {
     /// The folder that holds the contents.
     #[serde(skip)]
     pub store: PathBuf,
+    /// Where hunks went that are not where the patches say, a line each.
+    #[serde(default)]
+    pub moved: Vec<String>,
     /// Whether it was in the cache.
     #[serde(skip)]
     pub unchanged: bool,
@@ -77,14 +91,16 @@ impl Series {
 
     /// Applies the patches to `base`. Refuses with [`Class::Series`], naming patch and file, if
     /// one does not apply.
-    pub fn apply(&self, cache: &Cache, base: &Base) -> Step<Applied> {
+    pub fn apply(&self, cache: &Cache, base: &Base, manner: Manner) -> Step<Applied> {
         if self.patches.is_empty() {
             return Ok(Applied { unchanged: true, ..Applied::default() });
         }
         let patches: Vec<Vec<u8>> =
             self.patches.iter().map(|p| files::read(p)).collect::<Step<_>>()?;
         let inputs = [base.id.as_bytes()].into_iter().chain(patches.iter().map(Vec::as_slice));
-        let place = cache.path(format!("series-{}", &hash(inputs)[..16]));
+        let name = format!("series-{}", &hash(inputs)[..16]);
+        cache.used(&name)?;
+        let place = cache.path(name);
         let (stamp, store) = (place.join("applied.json"), place.join("files"));
         if let Some(applied) = read_stamp::<Applied>(&stamp) {
             return Ok(Applied { store, unchanged: true, ..applied });
@@ -92,99 +108,31 @@ impl Series {
         let dir = cache.temp()?;
         let scratch = Scratch { dir: dir.join("scratch") };
         scratch.begin(&base.tree, &touched(&patches))?;
+        let mut ancestry = None;
+        let mut moved = Vec::new();
         for patch in &self.patches {
-            scratch.am(patch)?;
+            let before = scratch.head()?;
+            if let Err(refusal) = scratch.am(patch) {
+                let own = match manner {
+                    Manner::Merge { own } if refusal.class == Class::Series => own,
+                    _ => return Err(refusal),
+                };
+                scratch.git(&["am", "--abort"])?;
+                let found = match ancestry.take() {
+                    Some(found) => found,
+                    None => Ancestry::restore(&scratch, &self.patches, base, own)?,
+                };
+                merge::am(&scratch, patch, &ancestry.insert(found).missing, refusal)?;
+            }
+            moved.extend(scratch.moved(patch, &before)?);
         }
         let made = dir.join("made");
         mkdir(&made.join("files"))?;
-        let applied = scratch.result(&made.join("files"))?;
+        let applied = Applied { moved, ..scratch.result(&made.join("files"))? };
         write_stamp(&made.join("applied.json"), &applied)?;
         cache.discard(&place)?;
         files::rename(&made, &place)?;
         Ok(Applied { store, ..applied })
-    }
-}
-
-struct Scratch {
-    dir: PathBuf,
-}
-
-impl Scratch {
-    fn begin(&self, tree: &Path, paths: &BTreeSet<String>) -> Step<()> {
-        mkdir(&self.dir)?;
-        self.git(&["init", "-q", "-b", "base"])?;
-        for path in paths {
-            copy(&tree.join(path), &self.dir.join(path))?;
-        }
-        self.git(&["add", "-A", "-f"])?;
-        self.git(&["commit", "-q", "--allow-empty", "-m", "base"])?;
-        self.git(&["tag", "base"]).map(drop)
-    }
-
-    fn am(&self, patch: &Path) -> Step<()> {
-        let full = std::fs::canonicalize(patch).map_err(refuse(patch))?;
-        let out = run::output(self.command(&["am", "-q", "--no-3way"]).arg(&full), &mut || ())?;
-        if out.status.success() {
-            return Ok(());
-        }
-        if run::full(&out.stderr) {
-            return Err(run::failed(Class::NoSpace, "git am", &out));
-        }
-        let name = patch.file_name().unwrap_or_default().to_string_lossy();
-        let line = format!("{name} does not apply: {}", complaint(&out));
-        Err(Refusal::new(Class::Series, line))
-    }
-
-    fn result(&self, store: &Path) -> Step<Applied> {
-        let tree = self.git(&["rev-parse", "HEAD^{tree}"])?;
-        let series_hash = String::from_utf8_lossy(&tree).trim().to_owned();
-        let raw = self.git(&["diff-tree", "-r", "-z", "--raw", "--no-renames", "base", "HEAD"])?;
-        let files = parse_raw(&String::from_utf8_lossy(&raw)).ok_or_else(|| {
-            Refusal::new(Class::Internal, "git diff-tree said something unexpected")
-        })?;
-        for (path, content) in &files {
-            if let Some(content) = content {
-                copy(&self.dir.join(path), &store.join(&content.blob))?;
-            }
-        }
-        Ok(Applied { series_hash, files, ..Applied::default() })
-    }
-
-    fn git(&self, args: &[&str]) -> Step<Vec<u8>> {
-        let what = format!("git {}", args[0]);
-        run::check(&mut self.command(args), Class::Internal, &what, &mut || ())
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut git = command("git");
-        git.current_dir(&self.dir).env("GIT_DIR", self.dir.join(".git"));
-        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-        for role in ["AUTHOR", "COMMITTER"] {
-            git.env(format!("GIT_{role}_NAME"), "qemu-test");
-            git.env(format!("GIT_{role}_EMAIL"), "qemu-test@localhost");
-            git.env(format!("GIT_{role}_DATE"), "1000000000 +0000");
-        }
-        git.args(["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]);
-        git.args(["-c", "gc.auto=0", "-c", "advice.mergeConflict=false"]);
-        git.args(args);
-        git
-    }
-}
-
-/// Copies a file or a link, if there is one; its mode stays.
-fn copy(from: &Path, to: &Path) -> Step<()> {
-    let Ok(kind) = from.symlink_metadata() else { return Ok(()) };
-    if let Some(parent) = to.parent() {
-        mkdir(parent)?;
-    }
-    if kind.is_symlink() {
-        let target = std::fs::read_link(from).map_err(refuse(from))?;
-        // Two paths may hold one content: the second finds it there.
-        if to.symlink_metadata().is_ok() { Ok(()) } else { symlink(target, to).map_err(refuse(to)) }
-    } else if kind.is_file() {
-        std::fs::copy(from, to).map(drop).map_err(refuse(to))
-    } else {
-        Ok(())
     }
 }
 
@@ -215,35 +163,6 @@ fn same_on_both_sides(line: &str) -> Option<&str> {
     let (left, right) =
         (both.get(..both.len().checked_sub(3)? / 2)?, both.get(both.len() / 2 + 2..)?);
     (left == right).then_some(left)
-}
-
-/// What `git am` said, in one line: files with lines, or its first error.
-fn complaint(out: &Output) -> String {
-    let said = format!("{}\n{}", out.stderr, String::from_utf8_lossy(&out.stdout));
-    let errors: Vec<&str> = said.lines().filter_map(|l| l.strip_prefix("error: ")).collect();
-    let hunks: Vec<String> = errors
-        .iter()
-        .filter_map(|e| e.strip_prefix("patch failed: ")?.rsplit_once(':'))
-        .map(|(file, line)| format!("{file}, the hunk at line {line}"))
-        .collect();
-    if !hunks.is_empty() {
-        return hunks.join("; ");
-    }
-    let first = errors.first().copied().or(said.lines().find(|l| !l.trim().is_empty()));
-    first.map_or_else(|| "git am gave no reason".into(), |l| l.trim().to_owned())
-}
-
-/// Parses `git diff-tree --raw -z`: `:100644 100644 <old> <new> M\0path\0`.
-fn parse_raw(raw: &str) -> Option<BTreeMap<String, Option<Content>>> {
-    let mut fields = raw.split_terminator('\0');
-    let mut files = BTreeMap::new();
-    while let Some(head) = fields.next() {
-        let words: Vec<&str> = head.strip_prefix(':')?.split(' ').collect();
-        let [_, mode, _, blob, status] = words[..] else { return None };
-        let content = Content { mode: mode.to_owned(), blob: blob.to_owned() };
-        files.insert(fields.next()?.to_owned(), (status != "D").then_some(content));
-    }
-    Some(files)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 use super::*;
+use crate::scratch::Scratch;
 use crate::ui::Ui;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -70,12 +71,12 @@ fn it_applies_and_is_kept() {
     let changed = SHMEM.replace("four", "FOUR");
     let series = world.series("s", &[("mm/shmem.c", &changed), ("mm/new.c", "new\n")]);
     assert_eq!(series.patches.len(), 2);
-    let first = series.apply(&world.cache, &world.base).unwrap();
+    let first = series.apply(&world.cache, &world.base, Manner::Strict).unwrap();
     assert!(!first.unchanged);
     assert_eq!(first.files.keys().collect::<Vec<_>>(), ["mm/new.c", "mm/shmem.c"]);
     assert_eq!(stored(&first, "mm/shmem.c"), changed);
     assert_eq!(stored(&first, "mm/new.c"), "new\n");
-    let second = series.apply(&world.cache, &world.base).unwrap();
+    let second = series.apply(&world.cache, &world.base, Manner::Strict).unwrap();
     assert!(second.unchanged && second.files == first.files);
 }
 
@@ -86,8 +87,8 @@ fn another_commit_message_gives_the_same_hash() {
     let one = world.series("one", &[("mm/shmem.c", &changed)]);
     let two = world.series("two", &[("mm/shmem.c", &changed)]);
     let (one, two) = (
-        one.apply(&world.cache, &world.base).unwrap(),
-        two.apply(&world.cache, &world.base).unwrap(),
+        one.apply(&world.cache, &world.base, Manner::Strict).unwrap(),
+        two.apply(&world.cache, &world.base, Manner::Strict).unwrap(),
     );
     assert!(!two.unchanged);
     assert_eq!(one.series_hash, two.series_hash);
@@ -99,7 +100,7 @@ fn a_refusal_names_patch_file_and_line() {
     let (once, twice) = (SHMEM.replace("four", "FOUR"), SHMEM.replace("four", "4"));
     let series = world.series("s", &[("mm/memfd.c", "other\n"), ("mm/shmem.c", &once)]);
     std::fs::write(world.base.tree.join("mm/shmem.c"), &twice).unwrap();
-    let refusal = series.apply(&world.cache, &world.base).unwrap_err();
+    let refusal = series.apply(&world.cache, &world.base, Manner::Strict).unwrap_err();
     assert_eq!(refusal.class, Class::Series);
     assert_eq!(
         refusal.line,
@@ -112,10 +113,10 @@ fn a_missing_file_and_a_broken_patch_are_named() {
     let world = World::new();
     let series = world.series("s", &[("mm/memfd.c", "other\n")]);
     std::fs::remove_file(world.base.tree.join("mm/memfd.c")).unwrap();
-    let line = series.apply(&world.cache, &world.base).unwrap_err().line;
+    let line = series.apply(&world.cache, &world.base, Manner::Strict).unwrap_err().line;
     assert!(line.contains("0001-") && line.contains("mm/memfd.c"), "{line}");
     std::fs::write(&series.patches[0], "no patch at all\n").unwrap();
-    let line = series.apply(&world.cache, &world.base).unwrap_err().line;
+    let line = series.apply(&world.cache, &world.base, Manner::Strict).unwrap_err().line;
     assert!(line.contains("0001-") && line.contains("format"), "{line}");
 }
 

@@ -58,7 +58,8 @@ pub fn untar(archive: &Path, dir: &Path, tick: Tick) -> Step<()> {
     // Many tarballs of kernels are made of blocks that all CPUs can unpack at once.
     tar.env("XZ_DEFAULTS", "-T0").arg("-xf").arg(archive).arg("-C").arg(dir);
     tar.args(["--no-same-owner", "--no-same-permissions"]);
-    run::check(&mut tar, Class::Source, "tar", tick).map(drop)
+    let done = run::check(&mut tar, Class::Source, "tar", tick);
+    done.map(drop).map_err(|refusal| files::or_full(dir, refusal))
 }
 
 fn tarball(cache: &Cache, path: &Path, ui: &mut Ui) -> Step<Base> {

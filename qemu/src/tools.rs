@@ -5,6 +5,7 @@
 use crate::class::{Class, Refusal, Step};
 use crate::run::{self, command, which};
 use crate::ui::Ui;
+use crate::{files, interrupt};
 use std::path::Path;
 use std::process::Command;
 
@@ -54,7 +55,9 @@ const TOOLS: &[Tool] = &[
     tool("qemu-system-x86_64", "qemu-system-x86", Need::Run),
 ];
 
-const APT: &[&str] = &["install", "-y", "-qq", "--no-install-recommends"];
+/// Another run's apt-get, or the machine's own, is waited for.
+const APT: &[&str] =
+    &["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"];
 
 /// Sees to it that everything for `need` is there; gives the packages that were installed.
 pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
@@ -68,21 +71,26 @@ pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
     let Some(root) = as_root().filter(|_| debian) else { return Err(refusal(&missing, debian)) };
     ui.note(&format!("installing {}", packages.join(" ")));
     let mut apt_get = |args: &[&str]| {
-        let mut tick = || ui.progress(|| "apt-get".into());
+        let mut told = false;
+        let mut tick = || {
+            if interrupt::seen() && !std::mem::replace(&mut told, true) {
+                ui.note("stopping as soon as apt-get has ended");
+            }
+            ui.progress(|| "apt-get".into());
+        };
         run::logged_to_the_end(apt(root).args(args), log, &mut tick)
     };
     let install = [APT, &packages].concat();
     // Lists that are absent or old make the first attempt fail; most of the time they are neither.
-    if !apt_get(&install)?.success() {
+    let lack = || missing.iter().any(|t| !there(t.name));
+    if !apt_get(&install)?.success() && lack() {
         apt_get(&["update", "-qq"])?;
-        if !apt_get(&install)?.success() {
+        // Another run may have installed it meanwhile.
+        if !apt_get(&install)?.success() && lack() {
             let mut refusal = refusal(&missing, debian);
             let said = std::fs::read_to_string(log).unwrap_or_default();
-            if run::full(&said) {
-                refusal.class = Class::NoSpace;
-            }
             refusal.line = format!("{} (apt-get failed; see {})", refusal.line, log.display());
-            return Err(refusal);
+            return Err(if run::full(&said) { files::no_space(refusal) } else { refusal });
         }
     }
     if let Some(still) = missing.iter().find(|t| !there(t.name)) {
@@ -94,7 +102,7 @@ pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
 
 fn apt(root: &[&str]) -> Command {
     let mut words = root.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-    let mut apt = command(words.next().expect("never empty"));
+    let mut apt = run::lasting(words.next().expect("never empty"));
     apt.args(words);
     apt
 }

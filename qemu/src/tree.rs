@@ -36,6 +36,12 @@ struct Stamp {
     pending: BTreeSet<String>,
 }
 
+/// Whether the working folder `dir` holds `base` with `applied` on top.
+pub fn holds(dir: &Path, base: &Base, applied: &Applied) -> bool {
+    let stamp: Option<Stamp> = read_stamp(&dir.join("tree.json"));
+    stamp.is_some_and(|s| s.base == base.id && s.files == applied.files && s.pending.is_empty())
+}
+
 /// Brings the tree called `name` to `base` with `applied` on top.
 pub fn sync(
     cache: &Cache,
@@ -44,7 +50,7 @@ pub fn sync(
     applied: &Applied,
     ui: &mut Ui,
 ) -> Step<WorkTree> {
-    let dir = cache.path(format!("work-{name}"));
+    let dir = cache.path(name);
     let mut work = WorkTree {
         source: dir.join("source"),
         build: dir.join("build"),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 use super::*;
+use crate::series::Manner;
 use crate::series::tests::{SHMEM, World};
 use std::os::unix::fs::MetadataExt;
 
@@ -8,7 +9,7 @@ fn ino(path: &Path) -> u64 {
 }
 
 fn sync_to(world: &World, applied: &Applied) -> WorkTree {
-    sync(&world.cache, "w", &world.base, applied, &mut Ui::new()).unwrap()
+    sync(&world.cache, "work-w", &world.base, applied, &mut Ui::new()).unwrap()
 }
 
 #[test]
@@ -16,9 +17,9 @@ fn only_what_differs_is_rewritten_and_the_pristine_tree_never() {
     let world = World::new();
     let changed = SHMEM.replace("four", "FOUR");
     let one = world.series("one", &[("mm/shmem.c", &changed), ("mm/new.c", "new\n")]);
-    let one = one.apply(&world.cache, &world.base).unwrap();
+    let one = one.apply(&world.cache, &world.base, Manner::Strict).unwrap();
     let two = world.series("two", &[("mm/shmem.c", &changed), ("mm/memfd.c", "other\n")]);
-    let two = two.apply(&world.cache, &world.base).unwrap();
+    let two = two.apply(&world.cache, &world.base, Manner::Strict).unwrap();
 
     let work = sync_to(&world, &one);
     assert_eq!(work.rewritten, None);
@@ -44,7 +45,7 @@ fn only_what_differs_is_rewritten_and_the_pristine_tree_never() {
 fn a_run_that_was_killed_between_files_is_mended() {
     let world = World::new();
     let series = world.series("s", &[("mm/memfd.c", "other\n")]);
-    let applied = series.apply(&world.cache, &world.base).unwrap();
+    let applied = series.apply(&world.cache, &world.base, Manner::Strict).unwrap();
     let work = sync_to(&world, &applied);
     let mut stamp: Stamp = read_stamp(&work.dir.join("tree.json")).unwrap();
     stamp.pending.insert("mm/shmem.c".into());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a person sees of a run: one line per step with its time, and progress in long ones.
 
-use std::io::{IsTerminal, Write, stdout};
+use crate::class::Refusal;
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
 /// How long a step is silent where lines cannot be rewritten.
@@ -99,6 +100,18 @@ impl Ui {
         if std::mem::take(&mut self.rewriting) {
             self.put("\r\x1b[K");
         }
+    }
+
+    /// A line of the report.
+    pub fn say(&mut self, line: &str) {
+        self.clear();
+        self.put(&format!("{line}\n"));
+    }
+
+    /// Why there is no report.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        self.clear();
+        let _ = writeln!(stderr(), "{refusal}");
     }
 
     fn put(&self, text: &str) {

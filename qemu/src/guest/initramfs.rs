@@ -4,9 +4,8 @@
 
 use super::stamp;
 use crate::class::{Class, Refusal, Step};
-use crate::files;
+use crate::{files, run};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What the archive holds besides programs; /init opens /dev/console before anything is mounted.
 const NODES: &str = "\
@@ -51,15 +50,13 @@ pub fn build(build_dir: &Path, programs: &[(&str, &Path)], folder: &Path) -> Ste
     std::fs::write(&list_file, list).map_err(files::refuse(&list_file))?;
     let refuse =
         |why: String| Refusal::new(Class::Build, format!("{}: {why}", generator.display()));
-    let output = Command::new(&generator)
-        // A fixed time makes the same inputs the same bytes.
-        .args(["-t", "0", "list"])
-        .current_dir(scratch.path())
-        .output()
-        .map_err(|e| refuse(e.to_string()))?;
+    let mut generate = run::inheriting(&generator);
+    // A fixed time makes the same inputs the same bytes.
+    generate.args(["-t", "0", "list"]).current_dir(scratch.path());
+    let output = run::output(&mut generate, &mut || ())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(refuse(said.lines().next().unwrap_or("failed").to_owned()));
+        let said = output.stderr.lines().next().unwrap_or("failed").to_owned();
+        return Err(files::or_full(folder, refuse(said)));
     }
     files::write(&path, &output.stdout)?;
     stamp::prune(folder, "initramfs-", 4);

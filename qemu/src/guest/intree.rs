@@ -3,9 +3,8 @@
 
 use super::stamp;
 use crate::class::{Class, Refusal, Step};
-use crate::files;
+use crate::{files, run};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Flags of tools/testing/selftests/memfd/Makefile, and static.
 const FLAGS: &[&str] = &["-static", "-O2", "-w", "-D_FILE_OFFSET_BITS=64"];
@@ -31,24 +30,28 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
         return Ok(Tool { binary, built: false });
     }
     let part = folder.join(format!("part-{}-memfd_test", std::process::id()));
-    let output = Command::new("gcc")
-        .args(FLAGS)
+    let mut gcc = run::inheriting("gcc");
+    gcc.args(FLAGS)
         // The uapi folder as it stands in the tree is enough for these two files, and spares
         // `make headers`.
         .arg("-I")
         .arg(&uapi)
         .args(&sources[..2])
         .arg("-o")
-        .arg(&part)
-        .output()
-        .map_err(no_compiler)?;
-    if !output.status.success() {
+        .arg(&part);
+    let output = run::output(&mut gcc, &mut || ());
+    let unfinished = output.as_ref().map_or(true, |output| !output.status.success());
+    let full = unfinished && files::is_full(folder);
+    if unfinished {
         let _ = std::fs::remove_file(&part);
+    }
+    let output = output?;
+    if unfinished {
         let line = format!("{}: memfd_test.c does not compile", tests.display());
         let mut refusal = Refusal::new(Class::Build, line);
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        refusal.detail = words.lines().take(12).map(str::to_owned).collect();
-        return Err(refusal);
+        refusal.detail = output.stderr.lines().take(12).map(str::to_owned).collect();
+        let full = full || run::full(&output.stderr);
+        return Err(if full { files::no_space(refusal) } else { refusal });
     }
     std::fs::rename(&part, &binary).map_err(files::refuse(&binary))?;
     stamp::prune(folder, "memfd_test-", 8);
@@ -57,10 +60,6 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
 
 /// What the compiler says it is.
 fn compiler() -> Step<String> {
-    let output = Command::new("gcc").arg("--version").output().map_err(no_compiler)?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn no_compiler(error: std::io::Error) -> Refusal {
-    Refusal::new(Class::Tools, format!("gcc: {error}: install gcc and libc6-dev"))
+    let said = run::output(run::inheriting("gcc").arg("--version"), &mut || ())?.stdout;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }

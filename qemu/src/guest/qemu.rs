@@ -4,10 +4,9 @@
 use super::accel::Accel;
 use super::text::shell_word;
 use crate::class::{Class, Refusal, Step};
-use crate::files;
+use crate::{files, run};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The oldest QEMU whose microvm has `acpi=`.
 const OLDEST: (u32, u32) = (5, 2);
@@ -72,8 +71,11 @@ fn which(name: &str) -> Option<PathBuf> {
 fn ask(path: &Path) -> Step<String> {
     let refuse =
         |why: &str| Refusal::new(Class::Qemu, format!("{} --version: {why}", path.display()));
-    let output =
-        Command::new(path).arg("--version").output().map_err(|e| refuse(&e.to_string()))?;
+    let output = run::output(run::inheriting(path).arg("--version"), &mut || ());
+    let output = output.map_err(|refusal| match refusal.class {
+        Class::Tools => refuse(&refusal.line),
+        _ => refusal,
+    })?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = text.split_once("version ").and_then(|(_, rest)| rest.split_whitespace().next());
     match version {

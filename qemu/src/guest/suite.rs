@@ -3,10 +3,9 @@
 
 use super::stamp;
 use crate::class::{Class, Refusal, Step};
-use crate::files;
-use std::fs::{self, File};
+use crate::{files, run};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const PACKAGE: &str = "memfd-seals";
 const STATIC: &str = "-C target-feature=+crt-static";
@@ -48,36 +47,27 @@ pub fn build(repo: &Path) -> Step<Suite> {
 
 fn compile(repo: &Path, target_dir: &Path, triple: &str, flags: &str) -> Step<()> {
     let log = target_dir.join("suite.log");
-    let cannot = |e: std::io::Error| files::refuse(&log)(e);
-    let out = File::create(&log).map_err(cannot)?;
-    let err = out.try_clone().map_err(cannot)?;
+    files::remove(&log)?;
     // Under `cargo run` the variable names the very cargo in use.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(&cargo)
+    let mut build = run::inheriting(cargo);
+    build
         .current_dir(repo)
         .args(["build", "--release", "--locked", "-p", PACKAGE, "--target", triple])
         .arg("--target-dir")
         .arg(target_dir)
         .env("RUSTFLAGS", flags)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .stdin(std::process::Stdio::null())
-        .stdout(out)
-        .stderr(err)
-        .status()
-        .map_err(|e| {
-            let line = format!("{}: {e}: install cargo", cargo.to_string_lossy());
-            Refusal::new(Class::Tools, line)
-        })?;
-    if status.success() {
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if run::logged(&mut build, &log, &mut || ())?.success() {
         return Ok(());
     }
     let mut refusal =
         Refusal::new(Class::Build, format!("the suite did not build: see {}", log.display()));
     refusal.detail = stamp::tail(&log, 12);
-    if refusal.detail.iter().any(|line| line.contains("No space left on device")) {
-        refusal.class = Class::NoSpace;
+    if refusal.detail.iter().any(|line| run::full(line)) {
+        return Err(files::no_space(refusal));
     }
-    Err(refusal)
+    Err(files::or_full(target_dir, refusal))
 }
 
 /// Refuses anything but a 64-bit little-endian ELF without an interpreter: nothing in the guest
