@@ -1,31 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Thin: each target is one command. Bare `make` explains them.
 
-export KERNEL SERIES BASE CONFIG FILTER JOBS CPUS MEMORY QEMU KVM INIT
+export FILTER BASE SERIES CONFIG KERNEL ARCH JOBS CPUS MEMORY QEMU KVM INIT
 
 CARGO := ci/with-cargo
 
+CONFIGS := $(filter-out kernel,$(patsubst qemu/%.config,%,$(sort $(wildcard qemu/*.config))))
+
 help:
-	@sed -n 's/^#: //p' Makefile
+	@sed -n 's/@CONFIGS@/$(CONFIGS)/; s/^#: \{0,1\}//p' Makefile
 
 #: make qemu-test   patch, build and boot a kernel, run the suite in it, give a verdict
-#: make test        unit and golden tests, format, clippy, and the series against its base
+#: make test        unit and golden tests, format, clippy, the series against its base, and the
+#:                  last run's KTAP by the kernel's own parser
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
 #: make bench       speed, each figure beside what it is compared with
 #:
-#: KERNEL=path      a Linux git tree, unpacked tree or tarball; unset: Debian's package of the base
-#: SERIES=folder    patches to apply; none: the stock kernel; hollow: takes the seal, enforces nothing
-#: BASE=name        a folder of patches/ (mainline)
-#: CONFIG=file      more Kconfig lines, or the X of a qemu/X.config
 #: FILTER=text      only the tests whose name has it
+#: BASE=name        a folder of patches/ (mainline)
+#: SERIES=folder    patches to apply; none: the stock kernel; hollow: takes the seal, enforces nothing
+#: CONFIG=file      more Kconfig lines, or one of qemu/*.config: @CONFIGS@
+#: KERNEL=path      a Linux git tree, unpacked tree or tarball; unset: Debian's package of the base
+#: ARCH=x86_64      the only one so far
 #: JOBS=n           jobs of the kernel's make
 #: CPUS=n MEMORY=n  the guest's CPUs, and its memory in MiB
 #: QEMU=path        another qemu-system-x86_64
 #: KVM=off          TCG even if /dev/kvm works
 #: INIT=file        a static program to boot in the suite's place
 #:
+#: Each run leaves console.log, results.ktap, junit.xml, summary.json in target/qemu-test/latest.
 #: Exit codes: cargo run -q -p qemu-test -- classes
 
 qemu-test:
@@ -36,6 +41,7 @@ test:
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@$(CARGO) test --quiet
 	@$(CARGO) run --release --quiet -p qemu-test -- apply
+	@ci/with-python ci/check-ktap
 
 series:
 	@ci/check-series

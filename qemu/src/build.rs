@@ -86,7 +86,11 @@ pub fn build(
 
 fn failed(log: &Path) -> Refusal {
     let said = files::read_text(log).unwrap_or_default();
-    let line = format!("the kernel did not build; make's output is in {}", log.display());
+    let line = format!(
+        "the kernel did not build: mend what the lines above name, in the series or in CONFIG=; \
+         make's output is in {}",
+        log.display()
+    );
     let refusal = Refusal { detail: errors(&said), ..Refusal::new(Class::Build, line) };
     // Where there was no room for an object there may have been none for the words either.
     if run::full(&said) { files::no_space(refusal) } else { files::or_full(log, refusal) }

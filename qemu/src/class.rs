@@ -81,7 +81,8 @@ pub struct Refusal {
     pub class: Class,
     /// One clear line for a person.
     pub line: String,
-    /// Lines that follow it: the end of a log, for example.
+    /// What it rests on: the end of a log, for example. It is shown first, so that the one line is
+    /// the last that a person reads.
     pub detail: Vec<String>,
 }
 
@@ -94,8 +95,8 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.class.word(), self.line)?;
-        self.detail.iter().try_for_each(|line| write!(f, "\n    {line}"))
+        self.detail.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
+        write!(f, "{}: {}", self.class.word(), self.line)
     }
 }
 
@@ -108,6 +109,13 @@ pub type Step<T> = Result<T, Refusal>;
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn the_cause_is_the_last_line() {
+        let detail = vec!["x.c:1: error: y".to_owned()];
+        let refusal = Refusal { class: Class::Build, line: "see the log".to_owned(), detail };
+        assert_eq!(refusal.to_string(), "    x.c:1: error: y\nbuild: see the log");
+    }
 
     #[test]
     fn codes_and_words_are_distinct() {

@@ -35,6 +35,10 @@ pub struct Cli {
     #[arg(long, env = "FILTER", global = true, value_name = "TEXT")]
     filter: Option<String>,
 
+    /// The kernel's architecture: x86_64, which is also the default
+    #[arg(long, env = "ARCH", global = true, value_name = "NAME")]
+    arch: Option<String>,
+
     /// Jobs of the kernel's make; unset: one for each CPU
     #[arg(long, env = "JOBS", global = true, value_name = "N")]
     jobs: Option<String>,
@@ -77,6 +81,10 @@ impl Cli {
     /// What is asked for, in the clone that `here` is in. Empty variables count as unset.
     pub fn request(&self, here: &Path) -> Step<Request> {
         let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
+        // Applying the series is the same for all.
+        if self.command != Some(Do::Apply) {
+            arch(set(&self.arch).as_deref())?;
+        }
         let jobs = count("JOBS", "jobs", set(&self.jobs))?;
         let jobs = jobs.or(std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let kvm = set(&self.kvm).unwrap_or_else(|| "/dev/kvm".into());
@@ -98,6 +106,17 @@ impl Cli {
             kvm: (kvm != "off").then(|| PathBuf::from(kvm)),
             init: set(&self.init).map(PathBuf::from),
         })
+    }
+}
+
+/// Kernel developers have ARCH in their environment, for a cross build or by habit: what the kernel's
+/// make calls x86 is the same, and anything else must not get a kernel that it didn't ask for.
+fn arch(given: Option<&str>) -> Step<()> {
+    match given {
+        None | Some("x86_64" | "x86") => Ok(()),
+        Some(other) => Err(usage(format!(
+            "ARCH={other}: only x86_64 is supported; unset ARCH, or set it to that"
+        ))),
     }
 }
 
@@ -137,15 +156,28 @@ mod tests {
     #[case(&["--jobs", "two"], "JOBS=two is no number of jobs; give 1 or more")]
     #[case(&["--cpus", "0"], "CPUS=0 is no number of CPUs; give 1 or more")]
     #[case(&["--memory", "1G"], "MEMORY=1G is no number of MiB; give 1 or more")]
+    #[case(&["--arch", "arm64"],
+           "ARCH=arm64: only x86_64 is supported; unset ARCH, or set it to that")]
+    #[case(&["--arch", "i386"],
+           "ARCH=i386: only x86_64 is supported; unset ARCH, or set it to that")]
     #[case(&["--base", "../x"], "BASE=../x is no name of a folder in patches/")]
     fn bad_values_get_one_line(#[case] args: &[&str], #[case] line: &str) {
         let refusal = request(args).unwrap_err();
         assert_eq!((refusal.class, refusal.line.as_str()), (Class::Usage, line));
     }
 
+    #[rstest]
+    #[case(&["--arch", "x86_64"])]
+    #[case(&["build", "--arch", "x86"])]
+    #[case(&["apply", "--arch", "arm64"])]
+    fn an_architecture_that_is_the_same_or_does_not_matter(#[case] args: &[&str]) {
+        assert!(request(args).is_ok());
+    }
+
     #[test]
     fn empty_is_unset() {
-        let got = request(&["--kernel", "", "--series", "", "--base", "", "--jobs", ""]).unwrap();
+        let empty = ["--kernel", "", "--series", "", "--base", "", "--jobs", "", "--arch", ""];
+        let got = request(&empty).unwrap();
         assert_eq!((got.kernel, got.series, got.base.as_str()), (None, None, "mainline"));
         assert!(got.jobs > 0 && got.repo.join("qemu/kernel.config").is_file());
     }

@@ -109,7 +109,11 @@ pub fn configure(
         lost.push(format!("{SALT} was not taken"));
     }
     if !lost.is_empty() {
-        let line = format!("olddefconfig did not keep what was asked for: {}", lost.join(", "));
+        let line = format!(
+            "olddefconfig did not keep what was asked for: {}; ask for what they depend on too, \
+             or for neither",
+            lost.join(", ")
+        );
         return Err(Refusal::new(Class::Config, line));
     }
     let sha256 = hash([text.as_bytes()]);

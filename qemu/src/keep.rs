@@ -12,7 +12,7 @@ use crate::ui::Ui;
 use std::cmp::Reverse;
 
 /// Working folders that are kept: the ones used last. Each is about 1 GB.
-const WORKS: usize = 8;
+const WORKS: usize = 16;
 /// Pristine trees that are kept although no kept folder was made from them.
 const BASES: usize = 2;
 /// Results of series that are kept, about 1 MB each.

@@ -167,7 +167,12 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
         Some(_) => Manner::Merge { own: own.as_deref() },
         None => Manner::Strict,
     };
-    let applied = series.apply(&cache, &base, manner)?;
+    let applied = series.apply(&cache, &base, manner).map_err(|mut refusal| {
+        if refusal.class == Class::Series {
+            refusal.line += "; rebase it, or set KERNEL= to a tree that it is for";
+        }
+        refusal
+    })?;
     for line in &applied.moved {
         ui.note(line);
     }

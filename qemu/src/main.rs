@@ -31,6 +31,9 @@ mod ui;
 use clap::Parser;
 use class::{Class, Step};
 use cli::{Cli, Do};
+use guest::again::Again;
+use guest::record::Folder;
+use guest::tally;
 use kernel::{Kernel, Request};
 use memfd_seals::predict;
 use plan::Plan;
@@ -63,8 +66,8 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
         Some(Do::Build) => Need::Build,
         _ => Need::Run,
     };
-    kernel::ready(need, &request.repo, ui)?;
     if need == Need::Apply {
+        kernel::ready(need, &request.repo, ui)?;
         let patched = kernel::apply(&request, ui)?;
         ui.say(&patched.words());
         ui.say(&format!("base tree: {}", patched.base_tree().display()));
@@ -72,19 +75,40 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
     }
     // What can be known to be wrong without a kernel is said before one is built.
     let plan = Plan::of(&request)?;
+    if need == Need::Build {
+        let vmlinux = kernel(need, &request, ui)?.vmlinux;
+        ui.say(&vmlinux.display().to_string());
+        return Ok(Class::Pass);
+    }
+    let rows = tally::rows(&plan.expected, &[]);
+    let folder = Folder::create(&request.repo, &rows)?;
+    match kernel(need, &request, ui) {
+        Ok(kernel) => boot(&request, &plan, &kernel, &folder, ui),
+        Err(refusal) => {
+            // The refusal is the news; that it could not be written down too would hide it.
+            let _ = folder.refuse(refusal.class, &refusal.line, &rows, ui.millis());
+            Err(refusal)
+        }
+    }
+}
+
+/// The tools, and all steps to a kernel.
+fn kernel(need: Need, request: &Request, ui: &mut Ui) -> Step<Kernel> {
+    kernel::ready(need, &request.repo, ui)?;
     if need == Need::Run {
         guest::qemu::find(&request.qemu, &cache::root()?)?;
     }
-    let kernel = kernel::prepare(&request, ui)?;
-    if need == Need::Build {
-        ui.say(&kernel.vmlinux.display().to_string());
-        return Ok(Class::Pass);
-    }
-    boot(&request, &plan, &kernel, ui)
+    kernel::prepare(request, ui)
 }
 
 /// Boots what was built, judges it, and prints the report.
-fn boot(request: &Request, plan: &Plan, kernel: &Kernel, ui: &mut Ui) -> Step<Class> {
+fn boot(
+    request: &Request,
+    plan: &Plan,
+    kernel: &Kernel,
+    folder: &Folder,
+    ui: &mut Ui,
+) -> Step<Class> {
     let options = guest::Options {
         repo: request.repo.clone(),
         cache: cache::root()?,
@@ -95,13 +119,11 @@ fn boot(request: &Request, plan: &Plan, kernel: &Kernel, ui: &mut Ui) -> Step<Cl
         memory_mib: plan.machine.memory_mib,
         init: plan.init(request),
         grouped: plan.kernel != predict::Kernel::Sealed,
-        earlier: ui.millis().to_vec(),
+        again: Again::of(request),
     };
     let stop = interrupt::flag();
-    let mut told = |step: &str, what: &str, took| ui.ended(step, what, took);
-    let finished = guest::run(kernel, &plan.expected, &options, &stop, &mut told)?;
-    let folder = finished.folder.strip_prefix(&request.repo).unwrap_or(&finished.folder);
-    ui.say(&format!("{:<11}{}\n", "results", folder.display()));
+    let finished = guest::run(kernel, &plan.expected, &options, folder, &stop, ui)?;
+    ui.say(&format!("{:<11}{}\n", "results", folder.name(&request.repo)));
     plan.known.iter().chain(&finished.report).for_each(|line| ui.say(line));
     Ok(finished.verdict.class)
 }

@@ -28,6 +28,8 @@ pub struct Case {
     /// What must hold afterwards. After a refusal it is checked without being asked for that
     /// offset, size, contents, seals, mode and flags are as before.
     pub after: fn(&mut World) -> Check,
+    /// What it may give instead when one of its allocations is made to fail (`fault.rs`).
+    pub starved: Starved,
     /// What a kernel without the series is known to do otherwise.
     pub stock: Deviation,
     /// What a kernel that takes the seal and enforces nothing is known to do otherwise.
@@ -83,6 +85,21 @@ pub enum Deviation {
     Passes(&'static str),
 }
 
+/// What an operation may give when the kernel has no memory for it. Whatever it gives, nothing
+/// has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starved {
+    /// ENOMEM.
+    Enomem,
+    /// ENOMEM, or this errno for this reason.
+    Or(Errno, &'static str),
+    /// Not tried, for this reason.
+    Untried(&'static str),
+}
+
+/// For rows whose operation is several, of which the first ones change something.
+pub const STEPS: Starved = Starved::Untried("the steps before the one that fails have happened");
+
 fn no_setup(_: Kind) -> Setup {
     Err("the row has no setup".into())
 }
@@ -115,6 +132,7 @@ pub const CASE: Case = Case {
     op: no_op,
     expect: Works,
     after: nothing,
+    starved: Starved::Enomem,
     stock: Deviation::None,
     hollow: Deviation::None,
 };

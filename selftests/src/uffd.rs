@@ -25,10 +25,10 @@ pub fn register(fd: &OwnedFd, map: &Map) -> Sys {
     ioctl(fd, UFFDIO_REGISTER, &mut [map.addr() as u64, map.len() as u64, REGISTER_MODE_MISSING, 0])
 }
 
-/// UFFDIO_COPY of one page to the start of the mapping plus `offset`.
-pub fn copy(fd: &OwnedFd, map: &Map, offset: usize, page: &[u8]) -> Sys {
-    let to = (map.addr() + offset) as u64;
-    ioctl(fd, UFFDIO_COPY, &mut [to, page.as_ptr() as u64, page.len() as u64, 0, 0])
+/// UFFDIO_COPY of `page` to the start of the mapping.
+pub fn copy(fd: &OwnedFd, map: &Map, page: &Map) -> Sys {
+    let (to, from) = (map.addr() as u64, page.addr() as u64);
+    ioctl(fd, UFFDIO_COPY, &mut [to, from, page.len() as u64, 0, 0])
 }
 
 fn ioctl<const N: usize>(fd: &OwnedFd, request: usize, words: &mut [u64; N]) -> Sys {

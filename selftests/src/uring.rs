@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! io_uring: one operation at a time.
 
-use crate::case::Got;
+use crate::case::{Got, Starved};
 use crate::sys::{self, Map};
 use crate::world::World;
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 use std::os::fd::AsRawFd;
+
+/// What a request gives that io_uring has no worker for.
+pub const NO_WORKER: Starved = Starved::Or(Errno::ECANCELED, "no memory for a worker of io_uring");
 
 fn ring() -> Result<IoUring, Errno> {
     IoUring::new(4).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
@@ -43,9 +46,9 @@ pub struct Fixed(IoUring);
 
 impl Fixed {
     /// Pins the mapping's pages.
-    pub fn pin(map: &Map) -> Result<Fixed, String> {
-        let ring = ring().map_err(|errno| format!("io_uring: {errno:?}"))?;
-        sys::uring_fix(&ring, map).map_err(|errno| format!("register_buffers: {errno:?}"))?;
+    pub fn pin(map: &Map) -> Result<Fixed, Errno> {
+        let ring = ring()?;
+        sys::uring_fix(&ring, map)?;
         Ok(Fixed(ring))
     }
 

@@ -243,6 +243,12 @@ impl World {
         self.unchanged_but(|looks| looks.seals = seals)
     }
 
+    /// As `unchanged`, but for the blocks.
+    pub fn unchanged_but_blocks(&self) -> Check {
+        let blocks = nix::sys::stat::fstat(&self.fd).map_err(word)?.st_blocks;
+        self.unchanged_but(|looks| looks.blocks = blocks)
+    }
+
     fn unchanged_but(&self, edit: impl Fn(&mut Looks)) -> Check {
         let mut before = self.before.clone().ok_or("nothing was remembered")?;
         edit(&mut before);

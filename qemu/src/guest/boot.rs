@@ -2,7 +2,7 @@
 //! Runs QEMU once, and brings back what it and the guest said. Judges nothing.
 
 use super::accel::Accel;
-use super::watch::{Logs, Said, Watch};
+use super::watch::{Heard, Logs, Said, Watch};
 use crate::class::{Class, Refusal, Step};
 use memfd_seals::init;
 use nix::fcntl::OFlag;
@@ -32,16 +32,28 @@ pub struct Limits {
     pub end: Duration,
     /// In all.
     pub total: Duration,
+    /// How far the floors are raised.
+    pub factors: Factors,
 }
 
-/// A boot may be silent for this many times as long as it took to its last word.
-const SILENT_IN_WORDS: u32 = 10;
-/// Above what the suite gives one test, which is measured in boots too, and so gets to report it.
-const BETWEEN_IN_BOOTS: u32 = 2 * init::TEST_IN_BOOTS;
-/// How long the guest may take to end, in boots.
-const END_IN_BOOTS: u32 = 5;
-/// How long a run may take, in boots.
-const TOTAL_IN_BOOTS: u32 = 300;
+/// Limits as multiples of what was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors {
+    /// Of the time from the start to the console's last word.
+    pub silence: u32,
+    /// Of the time from the start to the first event, as are those that follow.
+    pub between_events: u32,
+    pub end: u32,
+    pub total: u32,
+}
+
+const FACTORS: Factors = Factors {
+    silence: 10,
+    // Above what the suite gives one test, which is measured in boots too, and so gets to report it.
+    between_events: 2 * init::TEST_IN_BOOTS,
+    end: 5,
+    total: 300,
+};
 
 impl Limits {
     /// Emulation gets what a machine ten times slower than a slow one would need. KVM is either
@@ -58,20 +70,21 @@ impl Limits {
             between_events: 2 * init::SHORTEST,
             end: seconds(10),
             total: seconds(900),
+            factors: FACTORS,
         }
     }
 
     /// Before the first event, if the last byte came `spoke` after the start.
     pub fn while_booting(self, spoke: Duration) -> Limits {
-        Limits { silence: self.silence.max(spoke * SILENT_IN_WORDS), ..self }
+        Limits { silence: self.silence.max(spoke * self.factors.silence), ..self }
     }
 
     /// Once the first event has come, `booted` after the start.
     pub fn once_booted(self, booted: Duration) -> Limits {
         Limits {
-            between_events: self.between_events.max(booted * BETWEEN_IN_BOOTS),
-            end: self.end.max(booted * END_IN_BOOTS),
-            total: self.total.max(booted * TOTAL_IN_BOOTS),
+            between_events: self.between_events.max(booted * self.factors.between_events),
+            end: self.end.max(booted * self.factors.end),
+            total: self.total.max(booted * self.factors.total),
             ..self
         }
     }
@@ -110,13 +123,15 @@ pub const CONSOLE: &str = "/dev/fd/1";
 pub const EVENTS: &str = "/dev/fd/0";
 
 /// Runs `qemu args` (made with [`CONSOLE`] and [`EVENTS`]) to its end, and writes what comes to
-/// console.log and results.jsonl in `folder` as it comes. `stop` ends it (class interrupted).
+/// console.log and results.jsonl in `folder` as it comes; `heard` is told of the latter. `stop` ends
+/// it (class interrupted).
 pub fn run(
     qemu: &Path,
     args: &[String],
     folder: &Path,
     limits: Limits,
     stop: &AtomicBool,
+    heard: Heard,
 ) -> Step<Boot> {
     let mut logs = Logs::create(folder)?;
     let (console_in, console_out) = pipe()?;
@@ -138,12 +153,12 @@ pub fn run(
         listen(words, Said::Words, send);
     }
     let mut watch = Watch::new(limits, start);
-    let cut_off = watch.follow(&said, &mut logs, stop)?;
+    let cut_off = watch.follow(&said, &mut logs, stop, heard)?;
     let status = match &cut_off {
         Some(_) => guard.kill(),
         None => guard.wait(watch.limits.end),
     };
-    watch.drain(&said, &mut logs)?;
+    watch.drain(&said, &mut logs, heard)?;
     let ended = match (cut_off, status.map(|s| (s.code(), s.signal()))) {
         (Some(ended), _) => ended,
         (None, Some((Some(code), _))) => Ended::Exited(code),

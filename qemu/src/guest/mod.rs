@@ -2,35 +2,44 @@
 //! From a built kernel to a verdict: suite, intree, initramfs, boot, verdict.
 
 pub mod accel;
+pub mod again;
 pub mod boot;
 pub mod initramfs;
 pub mod intree;
+pub mod junit;
+pub mod ktap;
+pub mod progress;
 pub mod qemu;
 pub mod record;
 pub mod report;
 pub mod splat;
+pub mod stack;
 pub mod stamp;
 pub mod stream;
 pub mod suite;
 pub mod tally;
 #[cfg(test)]
 mod tests;
+pub mod text;
 pub mod verdict;
 pub mod watch;
 
 use crate::class::{Class, Refusal, Step};
 use crate::files;
 use crate::kernel::Kernel;
+use crate::ui::Ui;
 use accel::{Accel, Choice, Memory};
+use again::Again;
 use boot::{Boot, Ended, Limits};
 use memfd_seals::events::Outcome;
+use progress::Progress;
 use qemu::{Machine, Qemu};
-use record::Folder;
+use record::{End, Folder};
 use splat::Patterns;
+use stack::Stack;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tally::{Counts, Surprise};
 use verdict::{Evidence, Verdict};
 
 /// What the caller decides.
@@ -51,65 +60,100 @@ pub struct Options {
     pub init: Vec<String>,
     /// Whether the report lists the names by predicted outcome.
     pub grouped: bool,
-    /// Steps before these, with milliseconds, for summary.json.
-    pub earlier: Vec<(String, u128)>,
+    /// The command that runs it again, for the report.
+    pub again: Again,
 }
 
 /// A run that came to a verdict.
 pub struct Finished {
     pub verdict: Verdict,
-    /// The run's folder; `latest` points to it.
-    pub folder: PathBuf,
     /// What to print; its last line is `verdict: <class>`.
     pub report: Vec<String>,
 }
 
-/// Told at each step's end: its name, what came of it, and how long it took.
-pub type Told<'a> = &'a mut dyn FnMut(&str, &str, Duration);
-
 struct Run<'a> {
     kernel: &'a Kernel,
+    expected: &'a [(String, Outcome)],
     options: &'a Options,
-    folder: Folder,
+    folder: &'a Folder,
     steps: Vec<(String, u128)>,
     choice: Option<Choice>,
     stop: &'a AtomicBool,
-    told: Told<'a>,
+    ui: &'a mut Ui,
+}
+
+/// A boot, judged.
+struct Judged {
+    verdict: Verdict,
+    boot: Boot,
+    stacks: Vec<Stack>,
 }
 
 /// Boots `kernel` and judges it by `expected`, the planned tests in order with what is predicted
-/// of each. A refusal means that there was nothing to judge; its class is in summary.json too.
+/// of each. A refusal means that there was nothing to judge. Either is written to `folder`.
 pub fn run(
     kernel: &Kernel,
     expected: &[(String, Outcome)],
     options: &Options,
+    folder: &Folder,
     stop: &AtomicBool,
-    told: Told,
+    ui: &mut Ui,
 ) -> Step<Finished> {
-    let folder = Folder::create(&options.repo, kernel)?;
-    let steps = options.earlier.clone();
-    let mut run = Run { kernel, options, folder, steps, choice: None, stop, told };
-    match run.until_verdict(expected) {
-        Ok(verdict) => {
-            let choice = run.choice.clone().unwrap_or_else(|| Choice::tcg("nothing ran"));
-            let (class, line) = (verdict.class, verdict.line.as_str());
-            run.summarize(class, line, &verdict.counts, &verdict.surprises)?;
-            run.folder.publish()?;
-            let report = report::lines(&verdict, expected, &choice, options.grouped);
-            Ok(Finished { verdict, folder: run.folder.path, report })
-        }
+    let steps = ui.millis().to_vec();
+    let mut run = Run { kernel, expected, options, folder, steps, choice: None, stop, ui };
+    match run.until_verdict() {
+        Ok(judged) => run.finish(judged),
         Err(refusal) => {
             // The refusal is the news; that it could not be written down too would hide it.
-            let _ = run
-                .summarize(refusal.class, &refusal.line, &Counts::default(), &[])
-                .and_then(|()| run.folder.publish());
+            let _ = folder.end(&End {
+                class: refusal.class,
+                line: &refusal.line,
+                kernel: Some(kernel),
+                choice: run.choice.as_ref(),
+                counts: Default::default(),
+                surprises: &[],
+                rows: &tally::rows(expected, &[]),
+                steps: &run.steps,
+            });
             Err(refusal)
         }
     }
 }
 
 impl Run<'_> {
-    fn until_verdict(&mut self, expected: &[(String, Outcome)]) -> Step<Verdict> {
+    /// Writes a verdict down, and puts it into words.
+    fn finish(self, judged: Judged) -> Step<Finished> {
+        let Judged { verdict, boot, stacks } = judged;
+        let choice = self.choice.clone().unwrap_or_else(|| Choice::tcg("nothing ran"));
+        let rows = tally::rows(self.expected, &verdict.tests);
+        if !stacks.is_empty() {
+            self.folder.write("decoded.txt", &stack::file(&stacks))?;
+        }
+        self.folder.end(&End {
+            class: verdict.class,
+            line: &verdict.line,
+            kernel: Some(self.kernel),
+            choice: Some(&choice),
+            counts: verdict.counts.clone(),
+            surprises: &verdict.surprises,
+            rows: &rows,
+            steps: &self.steps,
+        })?;
+        let report = report::lines(&report::Told {
+            verdict: &verdict,
+            expected: self.expected,
+            rows: &rows,
+            choice: &choice,
+            grouped: self.options.grouped,
+            again: &self.options.again,
+            stacks: &stacks,
+            console: &splat::readable(&boot.console),
+            folder: &self.folder.name(&self.options.repo),
+        });
+        Ok(Finished { verdict, report })
+    }
+
+    fn until_verdict(&mut self) -> Step<Judged> {
         let kernel = self.kernel;
         let repo = &self.options.repo;
         let guest = repo.join("target/guest");
@@ -138,7 +182,7 @@ impl Run<'_> {
         let boot = self.boot(&qemu, &initrd, &nonce)?;
         let start = Instant::now();
         let verdict = verdict::judge(&Evidence {
-            expected,
+            expected: self.expected,
             events: &boot.events,
             console: &boot.console,
             words: &boot.words,
@@ -148,7 +192,24 @@ impl Run<'_> {
             patterns: &patterns,
         });
         self.note("verdict", verdict.class.word(), start.elapsed());
-        Ok(verdict)
+        let stacks = self.stacks(&verdict, &boot, &patterns)?;
+        Ok(Judged { verdict, boot, stacks })
+    }
+
+    /// The stacks of what the console is blamed for.
+    fn stacks(&mut self, verdict: &Verdict, boot: &Boot, patterns: &Patterns) -> Step<Vec<Stack>> {
+        if !matches!(verdict.class, Class::Panic | Class::Splat) {
+            return Ok(Vec::new());
+        }
+        let cut = stack::cut(&boot.console, &patterns.scan(&boot.console));
+        if cut.is_empty() {
+            return Ok(cut);
+        }
+        let (kernel, count) = (self.kernel, cut.len());
+        self.step("stacks", || {
+            let stacks = stack::decode(kernel, cut);
+            Ok((format!("{} of {count}, in decoded.txt", stacks.len()), stacks))
+        })
     }
 
     /// Boots with what [`accel::choose`] says, and again under TCG if KVM didn't carry it.
@@ -197,16 +258,24 @@ impl Run<'_> {
         self.folder.write("qemu-command.txt", &qemu::paste(&qemu.path, &by_hand))?;
         let args = machine.args(boot::CONSOLE, boot::EVENTS);
         let limits = Limits::of(choice.accel);
-        let boot = boot::run(&qemu.path, &args, &self.folder.path, limits, self.stop)?;
+        self.ui.begin("boot");
+        let (mut progress, ui) = (Progress::new(self.expected), &mut *self.ui);
+        let mut heard = |bytes: &[u8]| {
+            progress.feed(bytes).iter().for_each(|line| ui.note(line));
+            ui.progress(|| progress.words());
+        };
+        let folder = &self.folder.path;
+        let boot = boot::run(&qemu.path, &args, folder, limits, self.stop, &mut heard)?;
         self.note("boot", &format!("{}; QEMU {}", choice.why, qemu.version), boot.took);
         Ok(boot)
     }
 
-    fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Step<(String, T)>) -> Step<T> {
+    fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Step<(String, T)>) -> Step<T> {
         if self.stop.load(Ordering::Relaxed) {
             let line = format!("stopped before {name}: the same command can be run again");
             return Err(Refusal::new(Class::Interrupted, line));
         }
+        self.ui.begin(name);
         let start = Instant::now();
         let result = work();
         // A child that the terminal's Ctrl-C ended must not look like a build that failed.
@@ -220,22 +289,11 @@ impl Run<'_> {
     }
 
     fn note(&mut self, name: &str, what: &str, took: Duration) {
-        (self.told)(name, what, took);
+        self.ui.ended(name, what, took);
         match self.steps.iter_mut().find(|(of, _)| of == name) {
             Some((_, ms)) => *ms += took.as_millis(),
             None => self.steps.push((name.to_owned(), took.as_millis())),
         }
-    }
-
-    fn summarize(
-        &self,
-        class: Class,
-        line: &str,
-        counts: &Counts,
-        surprises: &[Surprise],
-    ) -> Step<()> {
-        let choice = self.choice.as_ref();
-        self.folder.summarize(self.kernel, class, line, choice, counts, surprises, &self.steps)
     }
 }
 

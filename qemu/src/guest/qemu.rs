@@ -2,6 +2,7 @@
 //! QEMU's command line, and which QEMU it is.
 
 use super::accel::Accel;
+use super::text::shell_word;
 use crate::class::{Class, Refusal, Step};
 use crate::{files, run};
 use std::os::unix::fs::MetadataExt;
@@ -157,8 +158,9 @@ impl Machine<'_> {
             // Notices too: warnings, and the banner that shows life, at no cost in time.
             "loglevel=6",
             "reboot=t panic=-1",
-            // Its calibration takes 0.2 s under TCG, and fails when the host is busy.
-            if self.accel == Accel::Tcg { "nolapic_timer" } else { "" },
+            // Calibrating that timer takes 0.2 s under TCG, and on a busy host it may fail; the
+            // check of the other one may then end in a panic.
+            if self.accel == Accel::Tcg { "nolapic_timer no_timer_check" } else { "" },
             "hugepages=24 kho=on liveupdate=on",
             // Nothing is kexeced here; by itself it takes twice what KASAN reserves at boot.
             "kho_scratch=4M,16M,16M",
@@ -184,18 +186,10 @@ fn quoted(word: &str) -> String {
 
 /// The command as a person pastes it into a shell.
 pub fn paste(qemu: &Path, args: &[String]) -> String {
-    let word = |word: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@+%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
-    let mut text = word(&qemu.to_string_lossy());
+    let mut text = shell_word(&qemu.to_string_lossy());
     for arg in args {
         text.push_str(if arg.starts_with('-') && !arg.starts_with("--") { " \\\n  " } else { " " });
-        text.push_str(&word(arg));
+        text.push_str(&shell_word(arg));
     }
     text.push('\n');
     text

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The folder that a run leaves: target/qemu-test/<start>-<pid>/, and `latest`, which points to
-//! the last complete one.
+//! the newest. From its first moment on it holds the run's end three times over, in results.ktap,
+//! junit.xml and summary.json; as long as there is none, that end is `internal`. A run that is
+//! killed, or refused before anything was booted, so never leaves a pass of an earlier one behind
+//! `latest`. Only a command line that makes no sense (class usage) is no run and leaves nothing.
 
 use super::accel::Choice;
-use super::tally::{Counts, Surprise};
+use super::tally::{Counts, Row, Surprise};
+use super::{junit, ktap};
 use crate::class::{Class, Step};
 use crate::files;
 use crate::kernel::Kernel;
@@ -22,75 +26,118 @@ pub struct Folder {
     parent: PathBuf,
 }
 
-/// summary.json.
-#[derive(Serialize)]
-pub struct Summary<'a> {
-    /// A class's word; "internal" until the run is over.
-    pub verdict: &'a str,
+/// All that is written down of a run's end.
+pub struct End<'a> {
+    pub class: Class,
+    /// The cause, in one line.
     pub line: &'a str,
-    pub exit_code: u8,
-    pub base: &'a str,
-    pub release: &'a str,
-    pub series: &'a str,
-    pub series_hash: &'a str,
-    pub patches: usize,
-    pub salt: &'a str,
-    /// "kvm" or "tcg"; absent if nothing was booted.
-    pub accelerator: Option<&'a str>,
-    /// In words: "TCG: no /dev/kvm".
-    pub accelerator_why: Option<&'a str>,
+    /// None: it was refused before there was one.
+    pub kernel: Option<&'a Kernel>,
+    /// None: nothing was booted.
+    pub choice: Option<&'a Choice>,
     pub counts: Counts,
-    /// Milliseconds of each step.
-    pub ms: BTreeMap<&'a str, u128>,
     pub surprises: &'a [Surprise],
+    pub rows: &'a [Row],
+    /// Each step with its milliseconds.
+    pub steps: &'a [(String, u128)],
+}
+
+/// summary.json. Fields may be added; one that changes its meaning changes `schema`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    schema: u32,
+    /// A class's word (`qemu-test classes`); "internal" until the run is over.
+    verdict: &'a str,
+    /// The cause, in one line.
+    line: &'a str,
+    exit_code: u8,
+    /// "7.3.4 (Debian linux-source-7.3 7.3.4-1~bpo13+1)"; like what follows up to `salt` null if the
+    /// run was refused before there was a kernel.
+    base: Option<&'a str>,
+    /// `uname -r` of the kernel.
+    release: Option<&'a str>,
+    series: Option<&'a str>,
+    series_hash: Option<&'a str>,
+    patches: Option<usize>,
+    salt: Option<&'a str>,
+    /// "kvm" or "tcg"; null if nothing was booted.
+    accelerator: Option<&'a str>,
+    /// In words: "TCG: no /dev/kvm".
+    accelerator_why: Option<&'a str>,
+    /// Results by outcome, whatever was predicted.
+    counts: &'a Counts,
+    /// Milliseconds of each step.
+    ms: BTreeMap<&'a str, u128>,
+    /// The tests that did not come out as predicted: name, predicted, got (null: no result), why.
+    surprises: &'a [Surprise],
+    /// All tests, in the plan's order: name, predicted (null: nobody planned this result), outcome
+    /// (null: no result), ms, why, output. Outcomes are pass, fail, error, skip, timeout.
+    tests: &'a [Row],
 }
 
 impl Folder {
-    /// Makes the folder under `repo`/target/qemu-test, with a summary that says "internal": a run
-    /// that is killed leaves that, never a pass.
-    pub fn create(repo: &Path, kernel: &Kernel) -> Step<Folder> {
+    /// Makes the folder under `repo`/target/qemu-test, and points `latest` to it. `rows` are the
+    /// planned tests, none of which has a result yet.
+    pub fn create(repo: &Path, rows: &[Row]) -> Step<Folder> {
         let parent = repo.join("target/qemu-test");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", utc(now.as_secs()), std::process::id());
-        let path = parent.join(name);
-        files::mkdir(&path)?;
-        let folder = Folder { path, parent };
-        let line = "the run did not come to its end";
-        folder.summarize(kernel, Class::Internal, line, None, &Counts::default(), &[], &[])?;
-        Ok(folder)
+        let folder = Folder { path: parent.join(name), parent };
+        let made = files::mkdir(&folder.path).and_then(|()| {
+            folder.refuse(Class::Internal, "the run did not come to its end", rows, &[])
+        });
+        if made.is_err() {
+            // On a full disk, too, an earlier run must not pass for this one.
+            let _ = files::remove(&folder.parent.join("latest"));
+        }
+        made.map(|()| folder)
     }
 
-    /// Replaces summary.json.
-    #[allow(clippy::too_many_arguments)]
-    pub fn summarize(
+    /// Writes down that there was nothing to judge.
+    pub fn refuse(
         &self,
-        kernel: &Kernel,
         class: Class,
         line: &str,
-        choice: Option<&Choice>,
-        counts: &Counts,
-        surprises: &[Surprise],
+        rows: &[Row],
         steps: &[(String, u128)],
     ) -> Step<()> {
+        let counts = Counts::default();
+        let (kernel, choice) = (None, None);
+        self.end(&End { class, line, kernel, choice, counts, surprises: &[], rows, steps })
+    }
+
+    /// Replaces summary.json, results.ktap and junit.xml, and points `latest` here.
+    pub fn end(&self, end: &End) -> Step<()> {
+        let kernel = end.kernel;
         let summary = Summary {
-            verdict: class.word(),
-            line,
-            exit_code: class.code(),
-            base: &kernel.base,
-            release: &kernel.release,
-            series: &kernel.series,
-            series_hash: &kernel.series_hash,
-            patches: kernel.patches,
-            salt: &kernel.salt,
-            accelerator: choice.map(|choice| choice.accel.word()),
-            accelerator_why: choice.map(|choice| choice.why.as_str()),
-            counts: counts.clone(),
-            ms: steps.iter().map(|(name, ms)| (name.as_str(), *ms)).collect(),
-            surprises,
+            schema: 1,
+            verdict: end.class.word(),
+            line: end.line,
+            exit_code: end.class.code(),
+            base: kernel.map(|kernel| kernel.base.as_str()),
+            release: kernel.map(|kernel| kernel.release.as_str()),
+            series: kernel.map(|kernel| kernel.series.as_str()),
+            series_hash: kernel.map(|kernel| kernel.series_hash.as_str()),
+            patches: kernel.map(|kernel| kernel.patches),
+            salt: kernel.map(|kernel| kernel.salt.as_str()),
+            accelerator: end.choice.map(|choice| choice.accel.word()),
+            accelerator_why: end.choice.map(|choice| choice.why.as_str()),
+            counts: &end.counts,
+            ms: end.steps.iter().map(|(name, ms)| (name.as_str(), *ms)).collect(),
+            surprises: end.surprises,
+            tests: end.rows,
         };
         let mut text = serde_json::to_string_pretty(&summary).unwrap_or_default();
         text.push('\n');
-        files::write(&self.path.join("summary.json"), text.as_bytes())
+        self.write("summary.json", &text)?;
+        self.write("results.ktap", &ktap::ktap(end.class, end.line, end.rows))?;
+        self.write("junit.xml", &junit::junit(end.class, end.line, end.rows)?)?;
+        self.publish()
+    }
+
+    /// The folder as a person types it who stands in `repo`.
+    pub fn name(&self, repo: &Path) -> String {
+        self.path.strip_prefix(repo).unwrap_or(&self.path).display().to_string()
     }
 
     /// Writes one more file.
@@ -99,7 +146,7 @@ impl Folder {
     }
 
     /// Points `latest` here, in one step, and removes the oldest runs.
-    pub fn publish(&self) -> Step<()> {
+    fn publish(&self) -> Step<()> {
         let latest = self.parent.join("latest");
         let next = self.parent.join(format!("latest-{}", std::process::id()));
         let refuse = |e: std::io::Error| files::refuse(&latest)(e);

@@ -25,6 +25,9 @@ pub enum Said {
     Closed,
 }
 
+/// Told of the events' bytes as they come, and of nothing now and then: for progress only.
+pub type Heard<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// The run folder's two growing files.
 pub struct Logs {
     console: (std::path::PathBuf, File),
@@ -87,6 +90,7 @@ impl Watch {
         said: &Receiver<Said>,
         logs: &mut Logs,
         stop: &AtomicBool,
+        heard: Heard,
     ) -> Step<Option<Ended>> {
         while self.open > 0 {
             if stop.load(Ordering::Relaxed) {
@@ -94,8 +98,8 @@ impl Watch {
                 return Err(Refusal::new(Class::Interrupted, line));
             }
             match said.recv_timeout(POLL) {
-                Ok(said) => self.take(said, logs)?,
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(said) => self.take(said, logs, heard)?,
+                Err(RecvTimeoutError::Timeout) => heard(&[]),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if let Some(why) = self.kvm_gave_up() {
@@ -109,11 +113,11 @@ impl Watch {
     }
 
     /// What was still under way when QEMU ended.
-    pub fn drain(&mut self, said: &Receiver<Said>, logs: &mut Logs) -> Step<()> {
+    pub fn drain(&mut self, said: &Receiver<Said>, logs: &mut Logs, heard: Heard) -> Step<()> {
         let start = Instant::now();
         while self.open > 0 && start.elapsed() < Duration::from_secs(2) {
             match said.recv_timeout(POLL) {
-                Ok(said) => self.take(said, logs)?,
+                Ok(said) => self.take(said, logs, heard)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -121,7 +125,7 @@ impl Watch {
         Ok(())
     }
 
-    fn take(&mut self, said: Said, logs: &mut Logs) -> Step<()> {
+    fn take(&mut self, said: Said, logs: &mut Logs, heard: Heard) -> Step<()> {
         match said {
             Said::Console(bytes) => {
                 write(&mut logs.console, &bytes)?;
@@ -137,6 +141,7 @@ impl Watch {
                     self.hello = Some(self.last_event);
                     self.limits = self.limits.once_booted(self.last_event - self.start);
                 }
+                heard(&bytes);
                 if grow(&mut self.events, &bytes, b"{\"event\":\"done\"") {
                     self.closing.get_or_insert(self.last_event);
                 }

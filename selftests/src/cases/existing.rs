@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What was mapped or pinned before the seal keeps its rights.
 
-use super::mapping::write_proc_mem;
+use super::mapping::{with_proc_mem, write_proc_mem};
 use crate::case::*;
 use crate::need::Need;
 use crate::sys::{self, Map, RO, RW, mfd, seal};
@@ -194,8 +194,8 @@ pub const CASES: &[Case] = &[
         name: "proc_mem",
         about: "/proc/self/mem writes into an old writable mapping",
         rules: &[14],
-        setup: sealed,
-        op: |f| write_proc_mem(f.old()),
+        setup: |kind| with_proc_mem(sealed(kind)?),
+        op: write_proc_mem,
         expect: Returns(4),
         after: |f| f.byte_is(0, b't'),
         ..CASE
@@ -216,9 +216,16 @@ pub const CASES: &[Case] = &[
             let world = world.map(RW)?;
             let uffd = uffd::open().map_err(|e| e.to_string())?;
             uffd::register(&uffd, world.old()).map_err(|e| format!("register: {e:?}"))?;
-            world.keep(uffd).seal(seal::FS_WRITE)
+            let mut world = world.keep(uffd).seal(seal::FS_WRITE)?;
+            // The page that is copied: anonymous memory, made here so that `op` allocates little.
+            let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let page = Map::at(0, world.page, RW, anonymous, -1, 0).map_err(|e| e.to_string())?;
+            page.store(world.page - 1, 7);
+            world.new = Some(page);
+            Ok(world)
         },
-        op: |f| Ok(uffd::copy(&f.kept[0], f.old(), 0, &vec![7; f.page])?),
+        op: |f| Ok(uffd::copy(&f.kept[0], f.old(), f.made())?),
+        starved: Starved::Or(EEXIST, "hugetlb takes a failed allocation there for a lost race"),
         expect: Returns(0),
         after: |f| f.byte_is(f.page - 1, 7),
         ..CASE
@@ -228,13 +235,13 @@ pub const CASES: &[Case] = &[
         about: "io_uring reads into a fixed buffer over an old writable mapping",
         rules: &[14, 30],
         needs: &[Need::FsWrite, Need::IoUring],
-        setup: sealed,
-        op: |f| {
-            let mut fixed = uring::Fixed::pin(f.old()).expect("a ring");
-            let source = sys::memfd_create("source", mfd::CLOEXEC)?;
-            nix::unistd::write(&source, b"test")?;
-            fixed.read(&source, f.old().addr(), 4)
+        setup: |kind| {
+            let source = sys::memfd_create("source", mfd::CLOEXEC).map_err(|e| e.to_string())?;
+            nix::unistd::write(&source, b"test").map_err(|e| e.to_string())?;
+            Ok(sealed(kind)?.keep(source))
         },
+        op: |f| uring::Fixed::pin(f.old())?.read(&f.kept[0], f.old().addr(), 4),
+        starved: uring::NO_WORKER,
         expect: Returns(4),
         after: |f| f.byte_is(0, b't'),
         ..CASE
@@ -247,7 +254,7 @@ pub const CASES: &[Case] = &[
         on: SHMEM,
         setup: |kind| fresh(kind)?.map(RW),
         op: |f| {
-            let mut fixed = uring::Fixed::pin(f.old()).expect("a ring");
+            let mut fixed = uring::Fixed::pin(f.old())?;
             let source = sys::memfd_create("source", mfd::CLOEXEC)?;
             nix::unistd::write(&source, b"test")?;
             sys::add_seals(&f.fd, seal::FS_WRITE)?;
@@ -255,6 +262,7 @@ pub const CASES: &[Case] = &[
             f.old = None;
             fixed.read(&source, to, 4)
         },
+        starved: STEPS,
         expect: Returns(4),
         after: |f| f.byte_is(0, b't'),
         ..CASE
@@ -301,6 +309,7 @@ pub const CASES: &[Case] = &[
                 other => panic!("{other:?}"),
             }
         },
+        starved: STEPS,
         expect: Returns(0),
         after: |f| f.byte_is(1, 9),
         ..CASE

@@ -6,10 +6,12 @@ use crate::need::Need;
 use crate::sys::{self, Map, RO, RW, seal};
 use crate::uffd;
 use crate::world::{
-    fresh, map_ro, outlives, readable, refused, same, sealed, sealed_reopened, shows_second_page,
+    World, fresh, map_ro, outlives, readable, refused, same, sealed, sealed_reopened,
+    shows_second_page,
 };
 use libc::{MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, PROT_NONE, PROT_WRITE};
 use nix::errno::Errno::*;
+use std::fs::File;
 use std::os::fd::AsRawFd;
 
 const OTHER_SEAL: Deviation = Deviation::Passes("the other seal refuses it");
@@ -165,8 +167,8 @@ pub const CASES: &[Case] = &[
         name: "shared_ro_proc_mem",
         about: "/proc/self/mem can't write into such a mapping",
         rules: &[10],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
-        op: |f| write_proc_mem(f.old()),
+        setup: |kind| with_proc_mem(fresh(kind)?.seal(seal::FS_WRITE)?.map(RO)?),
+        op: write_proc_mem,
         expect: Fails(EIO),
         hollow: READ_ONLY,
         ..CASE
@@ -304,14 +306,16 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Writes four bytes at the start of the mapping through /proc/self/mem.
-pub fn write_proc_mem(map: &Map) -> Got {
-    let mem = nix::fcntl::open(
-        "/proc/self/mem",
-        nix::fcntl::OFlag::O_RDWR,
-        nix::sys::stat::Mode::empty(),
-    )?;
-    let data = b"test";
-    let args = [mem.as_raw_fd() as usize, data.as_ptr() as usize, data.len(), map.addr(), 0, 0];
+/// Opens /proc/self/mem for `write_proc_mem`.
+pub fn with_proc_mem(world: World) -> Setup {
+    let mem = File::options().read(true).write(true).open("/proc/self/mem");
+    Ok(world.keep(mem.map_err(|e| format!("/proc/self/mem: {e}"))?.into()))
+}
+
+/// Writes four bytes at the start of the old mapping through /proc/self/mem.
+pub fn write_proc_mem(world: &mut World) -> Got {
+    let (mem, data) = (&world.kept[0], b"test");
+    let to = world.old().addr();
+    let args = [mem.as_raw_fd() as usize, data.as_ptr() as usize, data.len(), to, 0, 0];
     Ok(sys::call(libc::SYS_pwrite64, args)?)
 }

@@ -41,6 +41,7 @@ pub const CASES: &[Case] = &[
             f.ftruncate(f.page)?;
             f.fallocate(0, 0, f.size)
         },
+        starved: STEPS,
         expect: Returns(0),
         after: |f| f.size_is(f.size),
         ..OLD

@@ -79,6 +79,7 @@ pub const CASES: &[Case] = &[
         needs: &[Need::FsWrite, Need::IoUring],
         setup: sealed,
         op: |f| uring::ftruncate(f, 0),
+        starved: uring::NO_WORKER,
         expect: Fails(EPERM),
         ..CASE
     },
@@ -184,6 +185,7 @@ pub const CASES: &[Case] = &[
         needs: &[Need::FsWrite, Need::IoUring],
         setup: sealed,
         op: |f| uring::fallocate(f, PUNCH, 0, f.page as u64),
+        starved: uring::NO_WORKER,
         expect: Fails(EPERM),
         ..CASE
     },
@@ -279,6 +281,7 @@ pub const CASES: &[Case] = &[
             f.fallocate(0, 0, f.size)?;
             f.fallocate(PUNCH, 0, f.page)
         },
+        starved: STEPS,
         expect: Returns(0),
         after: |f| f.size_is(f.size),
         ..CONTROL
@@ -291,6 +294,7 @@ pub const CASES: &[Case] = &[
             f.ftruncate(0)?;
             f.ftruncate(f.size)
         },
+        starved: STEPS,
         expect: Returns(0),
         after: |f| f.byte_is(0, 0),
         ..CONTROL

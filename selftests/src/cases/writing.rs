@@ -219,11 +219,14 @@ pub const CASES: &[Case] = &[
         about: "splice(2) from a pipe into it fails",
         rules: &[3],
         on: SHMEM,
-        setup: sealed,
+        setup: |kind| {
+            let (reader, writer) = nix::unistd::pipe().map_err(|e| e.to_string())?;
+            nix::unistd::write(&writer, b"test").map_err(|e| e.to_string())?;
+            Ok(sealed(kind)?.keep(writer).keep(reader))
+        },
         op: |f| {
-            let (reader, writer) = nix::unistd::pipe()?;
-            nix::unistd::write(&writer, b"test")?;
-            let args = [reader.as_raw_fd() as usize, 0, f.fd.as_raw_fd() as usize, 0, 4, 0];
+            let reader = f.kept[1].as_raw_fd() as usize;
+            let args = [reader, 0, f.fd.as_raw_fd() as usize, 0, 4, 0];
             Ok(sys::call(libc::SYS_splice, args)?)
         },
         expect: Fails(EPERM),
@@ -265,6 +268,7 @@ pub const CASES: &[Case] = &[
         needs: &[Need::FsWrite, Need::Aio],
         setup: sealed,
         op: |f| aio::pwrite(&f.fd, b"test", 0),
+        starved: Starved::Or(EAGAIN, "io_submit(2) has no memory for a request"),
         expect: Fails(EPERM),
         ..CASE
     },
@@ -276,6 +280,7 @@ pub const CASES: &[Case] = &[
         needs: &[Need::FsWrite, Need::IoUring],
         setup: sealed,
         op: |f| uring::write(f, b"test", 0),
+        starved: uring::NO_WORKER,
         expect: Fails(EPERM),
         ..CASE
     },

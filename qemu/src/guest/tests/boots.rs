@@ -4,7 +4,8 @@
 use crate::class::Class;
 use crate::class::Step;
 use crate::files;
-use crate::guest::boot::{self, Boot, Ended, Limits};
+use crate::guest::accel::Accel;
+use crate::guest::boot::{self, Boot, Ended, Factors, Limits};
 use crate::guest::{accel, qemu};
 use rstest::rstest;
 use std::fs;
@@ -28,14 +29,19 @@ fn short() -> Limits {
         between_events: ms(300),
         end: ms(300),
         total: ms(3000),
+        factors: Factors { silence: 0, between_events: 0, end: 0, total: 0 },
     }
 }
 
 fn boot(text: &str, stop: bool) -> (Step<Boot>, tempfile::TempDir) {
+    boot_within(short(), text, stop)
+}
+
+fn boot_within(limits: Limits, text: &str, stop: bool) -> (Step<Boot>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let qemu = script(folder.path(), text);
     let stop = AtomicBool::new(stop);
-    (boot::run(&qemu, &[], folder.path(), short(), &stop), folder)
+    (boot::run(&qemu, &[], folder.path(), limits, &stop, &mut |_| ()), folder)
 }
 
 #[test]
@@ -71,10 +77,13 @@ fn a_hang_ends_at_its_limit(#[case] text: &str, #[case] limit: &str) {
 
 #[rstest]
 #[case::in_a_test("sleep 0.2; echo '{}' >/dev/fd/0; sleep 1; echo '{}' >/dev/fd/0")]
-#[case::while_booting("sleep 0.2; echo x; sleep 1; echo '{}' >/dev/fd/0")]
+#[case::while_booting("sleep 0.5; echo x; sleep 2; echo '{}' >/dev/fd/0")]
 #[case::at_the_end("sleep 0.2; echo '{\"event\":\"done\"' >/dev/fd/0; sleep 0.6")]
 fn limits_follow_the_time_that_the_boot_takes(#[case] text: &str) {
-    assert_eq!(boot(text, false).0.unwrap().ended, Ended::Exited(0));
+    let first_byte = Duration::from_secs(5);
+    let factors = Limits::of(Accel::Tcg).factors;
+    let boot = boot_within(Limits { first_byte, factors, ..short() }, text, false).0;
+    assert_eq!(boot.unwrap().ended, Ended::Exited(0));
 }
 
 #[test]

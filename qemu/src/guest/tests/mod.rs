@@ -3,4 +3,6 @@
 
 mod boots;
 mod consoles;
+mod endings;
+mod reports;
 mod verdicts;

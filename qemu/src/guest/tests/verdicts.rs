@@ -3,7 +3,6 @@
 
 use crate::class::Class;
 use crate::guest::boot::Ended;
-use crate::guest::report;
 use crate::guest::splat::Patterns;
 use crate::guest::verdict::{Evidence, Verdict, judge};
 use memfd_seals::events::{Chain, Event, Outcome};
@@ -11,7 +10,7 @@ use rstest::rstest;
 
 const NONCE: &str = "00112233445566778899aabbccddeeff";
 const SALT: &str = "salt-of-this-kernel";
-const CONSOLE: &[u8] =
+pub(super) const CONSOLE: &[u8] =
     b"[    0.000000] Linux version 7.3.4\r\n[    0.9] reboot: machine restart\r\n";
 
 fn patterns() -> Patterns {
@@ -24,7 +23,7 @@ fn expected() -> Vec<(String, Outcome)> {
         .to_vec()
 }
 
-fn hello() -> Event {
+pub(super) fn hello() -> Event {
     Event::Hello {
         nonce: NONCE.into(),
         salt: SALT.into(),
@@ -34,15 +33,15 @@ fn hello() -> Event {
     }
 }
 
-fn plan(tests: &[&str]) -> Event {
+pub(super) fn plan(tests: &[&str]) -> Event {
     Event::Plan { tests: tests.iter().map(|name| name.to_string()).collect() }
 }
 
-fn start(test: &str) -> Event {
+pub(super) fn start(test: &str) -> Event {
     Event::Start { test: test.into() }
 }
 
-fn output(test: &str, line: &str) -> Event {
+pub(super) fn output(test: &str, line: &str) -> Event {
     Event::Output { test: test.into(), line: line.into() }
 }
 
@@ -68,7 +67,7 @@ fn body() -> Vec<Event> {
 }
 
 /// Lines, each with its newline, and a `done` whose count and hash fit them.
-fn written(events: &[Event]) -> Vec<u8> {
+pub(super) fn written(events: &[Event]) -> Vec<u8> {
     let count = events.iter().filter(|event| matches!(event, Event::Result { .. })).count();
     finished(events, count, 0)
 }
@@ -81,7 +80,7 @@ fn finished(events: &[Event], count: usize, taint: impl Into<Option<u64>>) -> Ve
     bytes
 }
 
-fn line(event: &Event) -> Vec<u8> {
+pub(super) fn line(event: &Event) -> Vec<u8> {
     let mut line = serde_json::to_vec(event).unwrap();
     line.push(b'\n');
     line
@@ -95,7 +94,7 @@ fn verdict_of(events: &[u8]) -> Verdict {
     verdict_with(&expected(), events, CONSOLE, &Ended::Exited(0))
 }
 
-fn verdict_with(
+pub(super) fn verdict_with(
     expected: &[(String, Outcome)],
     events: &[u8],
     console: &[u8],
@@ -118,17 +117,6 @@ fn verdict_with(
 fn an_honest_run_passes() {
     let verdict = verdict_of(&good());
     assert_eq!((verdict.class, verdict.surprises.len()), (Class::Pass, 0), "{}", verdict.line);
-    let choice = crate::guest::accel::Choice::tcg("no /dev/kvm");
-    assert_eq!(
-        report::lines(&verdict, &expected(), &choice, false),
-        [
-            "ret=3",
-            "map 2 : Permission denied",
-            "1 passed, 1 failed, 1 skipped",
-            "accelerator: TCG: no /dev/kvm",
-            "verdict: pass",
-        ]
-    );
 }
 
 type Edit = fn(&mut Vec<Event>);
