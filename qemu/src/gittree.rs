@@ -90,8 +90,10 @@ pub fn uncommitted(cache: &Cache, path: &Path, ui: &mut Ui) -> Step<Base> {
     add.env("GIT_WORK_TREE", path).current_dir(path);
     add.args(["-c", "core.looseCompression=1", "add", "-A", "--", "."]);
     let progress = || format!("reading {}", path.display());
-    run::check(&mut add, Class::Source, "git add", &mut || ui.progress(progress))?;
-    let tree = word(git(&private).arg("write-tree"), path)?;
+    let full = |refusal| files::or_full(&private, refusal);
+    let added = run::check(&mut add, Class::Source, "git add", &mut || ui.progress(progress));
+    added.map_err(full)?;
+    let tree = word(git(&private).arg("write-tree"), path).map_err(full)?;
     let name = |version: &str| format!("{version} ({})", path.display());
     let state = GitTree { git_dir: private, tree };
     checkout(cache, path, state, "tree", Vec::new(), &name, ui)

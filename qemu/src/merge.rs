@@ -3,7 +3,7 @@
 //! which their `index` lines name, and these are brought together here.
 
 use crate::class::{Class, Refusal, Step};
-use crate::files::{read_text, refuse};
+use crate::files::{is_full, no_space, read_text, refuse};
 use crate::gittree;
 use crate::hunks::{self, FilePatch};
 use crate::run::{self, Output};
@@ -117,8 +117,8 @@ pub fn am(
     if out.status.success() {
         return Ok(());
     }
-    if run::full(&out.stderr) {
-        return Err(run::failed(Class::NoSpace, "git am -3", &out));
+    if run::full(&out.stderr) || is_full(&scratch.dir) {
+        return Err(no_space(run::failed(Class::Series, "git am -3", &out)));
     }
     let conflicts = conflicts(scratch, &files, &out)?;
     if conflicts.is_empty() {

@@ -146,7 +146,9 @@ pub fn failed(class: Class, what: &str, out: &Output) -> Refusal {
 
 /// Whether a program's words say that the disk is full.
 pub fn full(words: &str) -> bool {
-    words.contains("No space left on device") || words.contains("Disk quota exceeded")
+    // The last one is git's own.
+    let said = ["No space left on device", "Disk quota exceeded", "Out of diskspace"];
+    said.iter().any(|said| words.contains(said))
 }
 
 fn spawn(command: &mut Command) -> Step<Child> {
@@ -212,9 +214,11 @@ mod tests {
         assert_eq!(got.err().map_or(String::new(), |r| r.line), line);
     }
 
-    #[test]
-    fn a_full_disk_is_one_whoever_says_it() {
-        let script = "echo 'tar: x: Cannot write: No space left on device' >&2; exit 2";
+    #[rstest]
+    #[case("tar: x: Cannot write: No space left on device")]
+    #[case("fatal: sha1 file 'index.lock' write error. Out of diskspace")]
+    fn a_full_disk_is_one_whoever_says_it(#[case] said: &str) {
+        let script = &format!("echo \"{said}\" >&2; exit 2");
         let got = check(command("sh").args(["-c", script]), Class::Source, "tar", &mut || ());
         assert_eq!(got.unwrap_err().class, Class::NoSpace);
     }

@@ -3,7 +3,7 @@
 //! what came of it.
 
 use crate::class::{Class, Refusal, Step};
-use crate::files::{is_full, mkdir, or_full, read_text, refuse};
+use crate::files::{is_full, mkdir, no_space, or_full, read_text, refuse};
 use crate::hunks;
 use crate::run::{self, Output, command};
 use crate::series::{Applied, Content};
@@ -38,7 +38,7 @@ impl Scratch {
             return Ok(());
         }
         if run::full(&out.stderr) || is_full(&self.dir) {
-            return Err(run::failed(Class::NoSpace, "git am", &out));
+            return Err(no_space(run::failed(Class::Series, "git am", &out)));
         }
         let line = format!("{} does not apply: {}", name_of(patch), complaint(&out));
         Err(Refusal::new(Class::Series, line))
