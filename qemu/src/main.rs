@@ -81,7 +81,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
         return Ok(Class::Pass);
     }
     let rows = tally::rows(&plan.expected, &[]);
-    let folder = Folder::create(&request.repo, &rows)?;
+    let folder = Folder::create(&request.repo, &rows, Again::of(&request).all())?;
     match kernel(need, &request, ui) {
         Ok(kernel) => boot(&request, &plan, &kernel, &folder, ui),
         Err(refusal) => {

@@ -97,6 +97,9 @@ pub enum Starved {
     Untried(&'static str),
 }
 
+/// For rows whose operation runs in a child: its allocations are not counted.
+pub const IN_CHILD: Starved = Starved::Untried("the operation runs in a child of its own");
+
 /// For rows whose operation is several, of which the first ones change something.
 pub const STEPS: Starved = Starved::Untried("the steps before the one that fails have happened");
 

@@ -2,6 +2,7 @@
 //! Makes the allocations of one operation fail, one at a time: the kernel's fault injection
 //! (Documentation/fault-injection/fault-injection.rst), by /proc/self/fail-nth.
 
+use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -31,7 +32,13 @@ pub fn enable(debugfs: &Path) -> Result<(), String> {
             .and_then(|mut knob| knob.write_all(value.as_bytes()))
             .map_err(|error| format!("fault injection: {}: {error}", path.display()))?;
     }
-    Nth::open()?;
+    let nth = Nth::open()?;
+    nth.arm(1)?;
+    let made = crate::sys::memfd_create("fault", 0);
+    match (made, nth.disarm()?) {
+        (Err(Errno::ENOMEM), true) => {}
+        (made, _) => return Err(format!("fault injection: memfd_create(2) gave {made:?}")),
+    }
     let _ = ON.set(());
     Ok(())
 }

@@ -44,7 +44,7 @@ fn mount_one(kind: &str, place: &str) -> Result<(), String> {
 
 /// What kmemleak finds goes to the console, where the runner looks for it. Errors: the line to
 /// print, as without a scan nothing is known about leaks.
-pub fn scan_for_leaks() -> Result<(), String> {
+fn scan_for_leaks() -> Result<(), String> {
     let path = Path::new(DEBUGFS).join("kmemleak");
     let word = |error: std::io::Error| format!("{}: {error}", path.display());
     let scan = || OpenOptions::new().write(true).open(&path)?.write_all(b"scan");
@@ -53,12 +53,28 @@ pub fn scan_for_leaks() -> Result<(), String> {
     std::thread::sleep(Duration::from_secs(6));
     scan().map_err(word)?;
     let found = std::fs::read_to_string(&path).map_err(word)?;
-    let mut log = OpenOptions::new().write(true).open("/dev/kmsg").map_err(word)?;
-    // One write is one record of the log; 3 is KERN_ERR.
-    found
-        .lines()
-        .try_for_each(|line| log.write_all(format!("<3>kmemleak: {line}").as_bytes()))
-        .map_err(word)
+    found.lines().try_for_each(|line| to_console(3, &format!("kmemleak: {line}")))
+}
+
+/// What is done after the last test: the scan, if it is asked for, and as /init the last word on
+/// the console, by which the runner knows that it has heard the kernel to the end. Errors: the
+/// line to print.
+pub fn finish(scan_leaks: bool, nonce: &str) -> Result<(), String> {
+    if scan_leaks {
+        scan_for_leaks()?;
+    }
+    if is_init() { to_console(5, &format!("{LAST_WORD}{nonce}")) } else { Ok(()) }
+}
+
+/// What the last word begins with; the nonce follows.
+pub const LAST_WORD: &str = "memfd-seals: the end of ";
+
+/// A line of the kernel's log, at a level (3 is KERN_ERR, 5 is KERN_NOTICE).
+fn to_console(level: u8, line: &str) -> Result<(), String> {
+    // One write is one record of the log.
+    let log = OpenOptions::new().write(true).open("/dev/kmsg");
+    log.and_then(|mut log| log.write_all(format!("<{level}>{line}").as_bytes()))
+        .map_err(|error| format!("/dev/kmsg: {error}"))
 }
 
 /// The time limit of one test where none is asked for. As /init it follows the time that this

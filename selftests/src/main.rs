@@ -39,7 +39,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
+    match std::env::args_os().nth(1).as_ref().and_then(|word| word.to_str()) {
         Some("replay") => {
             return match replay::run(&mut std::io::stdout()) {
                 Ok(code) => ExitCode::from(code),
@@ -80,9 +80,9 @@ fn judge(cli: Cli) -> Result<ExitCode, String> {
     need::require_seal(cli.require_seal);
     let events = cli.events.as_deref().map(init::open_events).transpose()?;
     let limit = cli.limit.map_or_else(init::limit, Duration::from_secs);
-    let scan = if cli.scan_leaks { init::scan_for_leaks } else { || Ok(()) };
-    let options =
-        run::Options { libtest: cli.libtest, events, nonce: cli.nonce, limit, last: scan };
+    let (scan, nonce) = (cli.scan_leaks, cli.nonce.clone());
+    let last = Box::new(move || init::finish(scan, &nonce));
+    let options = run::Options { libtest: cli.libtest, events, nonce: cli.nonce, limit, last };
     let conclusion = run::run(options)?;
     Ok(conclusion.exit_code())
 }

@@ -26,7 +26,7 @@ pub struct Options {
     /// Time limit of one test.
     pub limit: Duration,
     /// What is done after the last test, before the stream says that all is done.
-    pub last: fn() -> Result<(), String>,
+    pub last: Box<dyn FnOnce() -> Result<(), String>>,
 }
 
 /// The names that these arguments select, in the order in which they run.

@@ -32,6 +32,11 @@ impl Again {
         Again { filter: request.filter.clone(), others }
     }
 
+    /// What differs from a plain run: "FILTER=replay CONFIG=debug"; empty for a plain one.
+    pub fn said(&self) -> String {
+        self.all().strip_prefix("make qemu-test").unwrap_or_default().trim().to_owned()
+    }
+
     /// The whole run.
     pub fn all(&self) -> String {
         self.command(self.filter.as_deref())

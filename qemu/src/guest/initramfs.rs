@@ -33,7 +33,7 @@ pub fn build(build_dir: &Path, programs: &[(&str, &Path)], folder: &Path) -> Ste
     let names: Vec<&str> = programs.iter().map(|(name, _)| *name).collect();
     let digest = stamp::digest(&[NODES, &names.join(" ")], &inputs)?;
     let path = folder.join(format!("initramfs-{}.cpio", &digest[..16]));
-    if path.is_file() {
+    if stamp::intact(&path) {
         return Ok(Archive { path, built: false });
     }
     // Paths with spaces can't be written in the list, so the generator is started where links
@@ -59,6 +59,7 @@ pub fn build(build_dir: &Path, programs: &[(&str, &Path)], folder: &Path) -> Ste
         return Err(files::or_full(folder, refuse(said)));
     }
     files::write(&path, &output.stdout)?;
-    stamp::prune(folder, "initramfs-", 4);
+    stamp::note(&path)?;
+    stamp::prune(folder, "initramfs-", 8);
     Ok(Archive { path, built: true })
 }

@@ -26,7 +26,7 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
     let inputs: Vec<&Path> = sources.iter().chain(&headers).map(PathBuf::as_path).collect();
     let digest = stamp::digest(&[&compiler()?, &FLAGS.join(" ")], &inputs)?;
     let binary = folder.join(format!("memfd_test-{}", &digest[..16]));
-    if binary.is_file() {
+    if stamp::intact(&binary) {
         return Ok(Tool { binary, built: false });
     }
     let part = folder.join(format!("part-{}-memfd_test", std::process::id()));
@@ -54,7 +54,8 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
         return Err(if full { files::no_space(refusal) } else { refusal });
     }
     std::fs::rename(&part, &binary).map_err(files::refuse(&binary))?;
-    stamp::prune(folder, "memfd_test-", 8);
+    stamp::note(&binary)?;
+    stamp::prune(folder, "memfd_test-", 16);
     Ok(Tool { binary, built: true })
 }
 

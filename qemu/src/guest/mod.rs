@@ -179,7 +179,7 @@ impl Run<'_> {
             Ok((news(archive.built, "/init, /memfd_test"), archive.path))
         })?;
         let nonce = nonce()?;
-        let boot = self.boot(&qemu, &initrd, &nonce)?;
+        let boot = self.boot(&qemu, &initrd, &nonce, &patterns)?;
         let start = Instant::now();
         let verdict = verdict::judge(&Evidence {
             expected: self.expected,
@@ -189,6 +189,8 @@ impl Run<'_> {
             ended: &boot.ended,
             nonce: &nonce,
             salt: &kernel.salt,
+            release: &kernel.release,
+            cpus: self.options.cpus,
             patterns: &patterns,
         });
         self.note("verdict", verdict.class.word(), start.elapsed());
@@ -213,7 +215,7 @@ impl Run<'_> {
     }
 
     /// Boots with what [`accel::choose`] says, and again under TCG if KVM didn't carry it.
-    fn boot(&mut self, qemu: &Qemu, initrd: &Path, nonce: &str) -> Step<Boot> {
+    fn boot(&mut self, qemu: &Qemu, initrd: &Path, nonce: &str, patterns: &Patterns) -> Step<Boot> {
         let vmlinux = &self.kernel.vmlinux;
         let cache = &self.options.cache;
         let (mut choice, memory) = match &self.options.kvm {
@@ -221,7 +223,8 @@ impl Run<'_> {
             Some(device) => accel::choose(device, || Memory::open(cache, &qemu.version, vmlinux))?,
         };
         let mut boot = self.boot_once(qemu, initrd, nonce, &choice)?;
-        if let (Accel::Kvm, Some(why)) = (choice.accel, kvm_failed(&boot)) {
+        if let (Accel::Kvm, Some(why)) = (choice.accel, kvm_failed(&boot, patterns)) {
+            self.folder.write("console-kvm.log", &splat::readable(&boot.console))?;
             let why = format!("/dev/kvm opens, but {why}");
             choice = Choice::tcg(&why);
             boot = self.boot_once(qemu, initrd, nonce, &choice)?;
@@ -297,14 +300,17 @@ impl Run<'_> {
     }
 }
 
-/// Why a boot under KVM has to be repeated without; None if it carried the kernel to hello.
-fn kvm_failed(boot: &Boot) -> Option<String> {
+/// Why a boot under KVM has to be repeated without; none if it carried the kernel to hello, or the
+/// kernel to a splat: such a boot is judged.
+fn kvm_failed(boot: &Boot, patterns: &Patterns) -> Option<String> {
+    if boot.hello_after.is_some() || !patterns.scan(&boot.console).is_empty() {
+        return None;
+    }
     let said = boot::complaint(&boot.words);
-    match (&boot.ended, boot.hello_after) {
-        (Ended::Kvm(why), _) => Some(format!("QEMU said: {why}")),
-        (_, Some(_)) => None,
-        (Ended::Limit(limit), None) => Some(limit.clone()),
-        (Ended::Exited(_) | Ended::Killed(_), None) => Some(match said {
+    match &boot.ended {
+        Ended::Kvm(why) => Some(format!("QEMU said: {why}")),
+        Ended::Limit(limit) => Some(limit.clone()),
+        Ended::Exited(_) | Ended::Killed(_) => Some(match said {
             Some(said) => format!("QEMU said: {said}"),
             None => "the guest said no hello".to_owned(),
         }),

@@ -158,6 +158,8 @@ impl Machine<'_> {
             // Notices too: warnings, and the banner that shows life, at no cost in time.
             "loglevel=6",
             "reboot=t panic=-1",
+            // /init writes there what kmemleak found, line by line.
+            "printk.devkmsg=on",
             // Calibrating that timer takes 0.2 s under TCG, and on a busy host it may fail; the
             // check of the other one may then end in a panic.
             if self.accel == Accel::Tcg { "nolapic_timer no_timer_check" } else { "" },

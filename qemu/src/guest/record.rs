@@ -24,6 +24,7 @@ const KEEP: usize = 10;
 pub struct Folder {
     pub path: PathBuf,
     parent: PathBuf,
+    command: String,
 }
 
 /// All that is written down of a run's end.
@@ -51,6 +52,8 @@ struct Summary<'a> {
     /// The cause, in one line.
     line: &'a str,
     exit_code: u8,
+    /// What runs it again, with each variable that was given: "make qemu-test FILTER=replay".
+    command: &'a str,
     /// "7.3.4 (Debian linux-source-7.3 7.3.4-1~bpo13+1)"; like what follows up to `salt` null if the
     /// run was refused before there was a kernel.
     base: Option<&'a str>,
@@ -78,11 +81,12 @@ struct Summary<'a> {
 impl Folder {
     /// Makes the folder under `repo`/target/qemu-test, and points `latest` to it. `rows` are the
     /// planned tests, none of which has a result yet.
-    pub fn create(repo: &Path, rows: &[Row]) -> Step<Folder> {
+    /// `command` is what runs it again.
+    pub fn create(repo: &Path, rows: &[Row], command: String) -> Step<Folder> {
         let parent = repo.join("target/qemu-test");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", utc(now.as_secs()), std::process::id());
-        let folder = Folder { path: parent.join(name), parent };
+        let folder = Folder { path: parent.join(name), parent, command };
         let made = files::mkdir(&folder.path).and_then(|()| {
             folder.refuse(Class::Internal, "the run did not come to its end", rows, &[])
         });
@@ -113,6 +117,7 @@ impl Folder {
             schema: 1,
             verdict: end.class.word(),
             line: end.line,
+            command: &self.command,
             exit_code: end.class.code(),
             base: kernel.map(|kernel| kernel.base.as_str()),
             release: kernel.map(|kernel| kernel.release.as_str()),
@@ -129,10 +134,20 @@ impl Folder {
         };
         let mut text = serde_json::to_string_pretty(&summary).unwrap_or_default();
         text.push('\n');
-        self.write("summary.json", &text)?;
-        self.write("results.ktap", &ktap::ktap(end.class, end.line, end.rows))?;
-        self.write("junit.xml", &junit::junit(end.class, end.line, end.rows)?)?;
-        self.publish()
+        let files = [
+            ("results.ktap", ktap::ktap(end.class, end.line, end.rows)),
+            ("junit.xml", junit::junit(end.class, end.line, end.rows)?),
+            ("summary.json", text),
+        ];
+        let written = files.iter().try_for_each(|(name, text)| self.write(name, text));
+        let ended = written.and_then(|()| self.publish());
+        if ended.is_err() {
+            // Half an end must not look like a good one.
+            for (name, _) in &files {
+                let _ = files::remove(&self.path.join(name));
+            }
+        }
+        ended
     }
 
     /// The folder as a person types it who stands in `repo`.
@@ -168,7 +183,9 @@ impl Folder {
             .map(|entry| entry.path())
             .collect();
         runs.sort();
-        for run in runs.iter().rev().skip(KEEP) {
+        // A clock that was set back must not cost the present run.
+        runs.retain(|run| *run != self.path);
+        for run in runs.iter().rev().skip(KEEP - 1) {
             let _ = fs::remove_dir_all(run);
         }
     }

@@ -53,6 +53,11 @@ pub fn lines(told: &Told) -> Vec<String> {
         lines.extend(groups(told.expected, &verdict.surprises));
     }
     lines.push(counted(verdict));
+    // The caller's environment may have limited the run without anybody's thinking of it.
+    let said = told.again.said();
+    if !said.is_empty() {
+        lines.push(format!("asked for: {said}"));
+    }
     lines.push(format!("accelerator: {}", told.choice.why));
     if verdict.class != Class::Pass {
         lines.extend(failure(told));

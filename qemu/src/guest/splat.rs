@@ -32,6 +32,9 @@ pub struct Splat {
     pub number: usize,
 }
 
+/// More splats than anybody reads.
+const MOST: usize = 1000;
+
 impl Patterns {
     /// Reads a file of rows. Refuses (class internal) a file that is missing or malformed: "no
     /// patterns" must never look like "no splats".
@@ -82,31 +85,31 @@ impl Patterns {
         Ok(rows)
     }
 
-    /// Every occurrence in a console's bytes, in order; at most one per row and line.
+    /// Every occurrence in a console's bytes, in order; of splats [`MOST`] at most, but the first
+    /// panic always. No text of a row has a newline in it, so each line is looked at alone.
     pub fn scan(&self, console: &[u8]) -> Vec<Splat> {
         let text = readable(console);
-        let mut found = Vec::new();
-        for (kind, cry) in &self.cries {
-            // A text may start on any line; it is looked for in the whole console, so that
-            // neither the guest's newlines nor the reads' borders can cut one off from view.
-            for (at, _) in text.match_indices(cry.as_str()) {
-                let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
-                let end = text[at..].find('\n').map_or(text.len(), |i| at + i);
-                if !self.allows(&text[start..end], at - start, cry) {
-                    found.push((
-                        at,
-                        Splat {
-                            kind: *kind,
-                            text: cry.clone(),
-                            line: text[start..end].to_owned(),
-                            number: text[..start].matches('\n').count() + 1,
-                        },
-                    ));
+        let mut found: Vec<Splat> = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let mut here = Vec::new();
+            for (kind, cry) in &self.cries {
+                if found.len() >= MOST && *kind == Kind::Splat {
+                    continue;
                 }
+                let cries = line.match_indices(cry.as_str()).map(|(at, _)| at);
+                here.extend(cries.filter(|at| !self.allows(line, *at, cry)).map(|at| {
+                    let (text, line) = (cry.clone(), line.to_owned());
+                    (at, Splat { kind: *kind, text, line, number: index + 1 })
+                }));
+            }
+            here.sort_by_key(|(at, _)| *at);
+            let panic = here.iter().any(|(_, splat)| splat.kind == Kind::Panic);
+            found.extend(here.into_iter().map(|(_, splat)| splat));
+            if panic && found.len() >= MOST {
+                break;
             }
         }
-        found.sort_by_key(|(at, _)| *at);
-        found.into_iter().map(|(_, splat)| splat).collect()
+        found
     }
 
     /// Whether an allowed text covers the very occurrence at `at`: another splat on the same line

@@ -30,6 +30,23 @@ pub fn digest(words: &[&str], paths: &[&Path]) -> Step<String> {
     Ok(files::hex(&hash.finalize()))
 }
 
+/// Notes what a product's content is, beside it, for [`intact`].
+pub fn note(product: &Path) -> Step<()> {
+    files::write(&beside(product), files::hash_file(product)?.as_bytes())
+}
+
+/// Whether a product is there, and is what was noted: a file that a crash left empty is not.
+pub fn intact(product: &Path) -> bool {
+    let noted = fs::read_to_string(beside(product));
+    noted.is_ok_and(|noted| files::hash_file(product).is_ok_and(|now| now == noted))
+}
+
+fn beside(product: &Path) -> PathBuf {
+    let mut name = product.as_os_str().to_owned();
+    name.push(".sha256");
+    name.into()
+}
+
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !fs::metadata(path)?.is_dir() {
         files.push(path.to_owned());
@@ -63,4 +80,22 @@ pub fn tail(log: &Path, lines: usize) -> Vec<String> {
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].iter().map(|line| line.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_that_changed_is_not_intact() {
+        let dir = tempfile::tempdir().unwrap();
+        let product = dir.path().join("initramfs-1.cpio");
+        assert!(!intact(&product));
+        fs::write(&product, "one").unwrap();
+        assert!(!intact(&product), "nothing was noted");
+        note(&product).unwrap();
+        assert!(intact(&product));
+        fs::write(&product, "").unwrap();
+        assert!(!intact(&product));
+    }
 }

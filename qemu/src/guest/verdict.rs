@@ -9,15 +9,16 @@
 //! 3. hang, then QEMU's own end: they explain why results are missing;
 //! 4. another kernel or boot: then the results, good or bad, are not about this one;
 //! 5. results missing, cut or contradictory: then the outcomes can't be believed;
-//! 6. a taint without a splat: the results are whole, but the kernel says it is not;
+//! 6. a taint without a splat, a console that is not whole: the kernel may not be well;
 //! 7. outcomes that were not predicted.
 
 use super::boot::{self, Ended};
-use super::splat::{Kind, Patterns, Splat};
+use super::splat::{self, Kind, Patterns, Splat};
 use super::stream::{self, Line, Stream};
 use super::tally::{self, Counts, Surprise, Test};
 use crate::class::Class;
 use memfd_seals::events::{Event, Outcome};
+use memfd_seals::init;
 
 /// All that is known after a boot.
 pub struct Evidence<'a> {
@@ -32,8 +33,11 @@ pub struct Evidence<'a> {
     pub ended: &'a Ended,
     /// What this boot was told to echo.
     pub nonce: &'a str,
-    /// The kernel's build salt.
+    /// The kernel's build salt, and its release.
     pub salt: &'a str,
+    pub release: &'a str,
+    /// The CPUs that the guest was given.
+    pub cpus: u32,
     pub patterns: &'a Patterns,
 }
 
@@ -87,6 +91,7 @@ fn prove(
             return Err((Class::Splat, line));
         }
     }
+    console_is_whole(evidence)?;
     outcomes_as_predicted(surprises)?;
     let ran = evidence.expected.iter().filter(|(_, outcome)| *outcome != Outcome::Skip).count();
     if ran == 0 {
@@ -103,6 +108,21 @@ fn console_is_quiet(splats: &[Splat]) -> Result<(), Fault> {
         (None, Some(splat)) => Err((Class::Splat, says(splat))),
         (None, None) => Ok(()),
     }
+}
+
+/// A console that is dead, cut or muted is quiet, too: its first words, /init's last one, which
+/// comes after the tests, and the kernel's must be there.
+fn console_is_whole(evidence: &Evidence) -> Result<(), Fault> {
+    let console = splat::readable(evidence.console);
+    let last = format!("{}{}", init::LAST_WORD, evidence.nonce);
+    let mut rest = console.as_str();
+    for mark in ["Linux version ", &last, "reboot: Restarting system"] {
+        let Some((_, after)) = rest.split_once(mark) else {
+            return Err((Class::Truncated, format!("the console lacks {mark:?} in its place")));
+        };
+        rest = after;
+    }
+    Ok(())
 }
 
 fn qemu_ended_by_itself(evidence: &Evidence, stream: &Stream) -> Result<(), Fault> {
@@ -136,7 +156,7 @@ fn hello_is_ours<'a>(evidence: &Evidence, stream: &'a Stream) -> Result<&'a [Lin
     let Some((first, rest)) = stream.lines.split_first() else {
         return Err(nothing_more(stream, Class::NoPlan, "the guest never said hello"));
     };
-    let Event::Hello { nonce, salt, .. } = &first.event else {
+    let Event::Hello { nonce, salt, release, cpus, .. } = &first.event else {
         return Err((Class::Corrupt, "the first event is not hello".to_owned()));
     };
     if nonce != evidence.nonce {
@@ -150,6 +170,16 @@ fn hello_is_ours<'a>(evidence: &Evidence, stream: &'a Stream) -> Result<&'a [Lin
             Class::WrongKernel,
             format!("another kernel ran: build salt {salt:?}, not {:?}", evidence.salt),
         ));
+    }
+    if release != evidence.release {
+        return Err((
+            Class::WrongKernel,
+            format!("another kernel ran: release {release:?}, not {:?}", evidence.release),
+        ));
+    }
+    if *cpus != evidence.cpus as usize {
+        let line = format!("the kernel brought up {cpus} CPUs, not {}", evidence.cpus);
+        return Err((Class::WrongKernel, line));
     }
     Ok(rest)
 }

@@ -72,6 +72,7 @@ pub const CASES: &[Case] = &[
         rules: &[14, 30],
         setup: sealed,
         op: |f| outlives(|| f.old().store(1, 9)),
+        starved: IN_CHILD,
         expect: Returns(0),
         after: |f| f.byte_is(1, 9),
         ..CASE

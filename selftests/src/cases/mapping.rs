@@ -155,6 +155,7 @@ pub const CASES: &[Case] = &[
         about: "a forked child can't make such a mapping writable either",
         rules: &[10],
         setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        starved: IN_CHILD,
         op: |f| match sys::in_child(|| f.old().protect(RW).err().map_or(0, |e| e as i32))? {
             sys::Ended::Exit(0) => Ok(0),
             sys::Ended::Exit(errno) => Err(nix::errno::Errno::from_raw(errno).into()),
@@ -228,6 +229,7 @@ pub const CASES: &[Case] = &[
             Ok(world)
         },
         op: |f| outlives(|| f.old().store(1, 33)),
+        starved: IN_CHILD,
         expect: Returns(0),
         after: |f| {
             same("the parent's copy", 22, f.old().load(1))?;

@@ -222,6 +222,7 @@ pub const CASES: &[Case] = &[
             Ok(f)
         },
         op: |f| store_in_child(f.old(), f.size, 1),
+        starved: IN_CHILD,
         expect: Dies(SIGBUS),
         after: |f| f.unchanged(),
         hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),

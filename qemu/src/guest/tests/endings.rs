@@ -205,7 +205,7 @@ fn a_run_that_is_under_way_or_refused_leaves_no_green_file() {
     let latest = repo.path().join("target/qemu-test/latest");
     let read = |name: &str| std::fs::read_to_string(latest.join(name)).unwrap();
     let rows = tally::rows(&expected_of(&GREEN), &[]);
-    let folder = Folder::create(repo.path(), &rows).unwrap();
+    let folder = Folder::create(repo.path(), &rows, "make qemu-test".into()).unwrap();
     assert!(
         read("results.ktap")
             .ends_with("not ok 4 verdict # internal: the run did not come to its end\n")

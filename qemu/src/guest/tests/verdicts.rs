@@ -10,8 +10,9 @@ use rstest::rstest;
 
 const NONCE: &str = "00112233445566778899aabbccddeeff";
 const SALT: &str = "salt-of-this-kernel";
-pub(super) const CONSOLE: &[u8] =
-    b"[    0.000000] Linux version 7.3.4\r\n[    0.9] reboot: machine restart\r\n";
+pub(super) const CONSOLE: &[u8] = b"[    0.000000] Linux version 7.3.4\r\n\
+      [    0.8] memfd-seals: the end of 00112233445566778899aabbccddeeff\r\n\
+      [    0.9] reboot: Restarting system\r\n";
 
 fn patterns() -> Patterns {
     Patterns::parse(include_str!("../../../splats.txt")).unwrap()
@@ -109,6 +110,8 @@ pub(super) fn verdict_with(
         ended,
         nonce: NONCE,
         salt: SALT,
+        release: "7.3.4",
+        cpus: 2,
         patterns: &patterns,
     })
 }
@@ -131,6 +134,8 @@ type Edit = fn(&mut Vec<Event>);
 #[case::no_nonce(Class::WrongKernel, |e: &mut Vec<Event>| nonce(e, ""))]
 #[case::other_salt(Class::WrongKernel, |e: &mut Vec<Event>| salt(e, "salt-of-another-kernel"))]
 #[case::no_salt(Class::WrongKernel, |e: &mut Vec<Event>| salt(e, ""))]
+#[case::other_release(Class::WrongKernel, |e: &mut Vec<Event>| release(e, "7.3.5"))]
+#[case::fewer_cpus(Class::WrongKernel, |e: &mut Vec<Event>| cpus(e, 1))]
 #[case::no_plan(Class::NoPlan, |e: &mut Vec<Event>| { e.remove(1); })]
 #[case::empty_plan(Class::NoPlan, |e: &mut Vec<Event>| { e.truncate(1); e.push(plan(&[])); })]
 #[case::plan_too_short(Class::Corrupt, |e: &mut Vec<Event>| e[1] = plan(&["programs::replay", "grow"]))]
@@ -174,6 +179,16 @@ fn a_lying_guest_is_named(#[case] class: Class, #[case] edit: Edit) {
 fn nonce(events: &mut [Event], word: &str) {
     let Event::Hello { nonce, .. } = &mut events[0] else { panic!() };
     *nonce = word.into();
+}
+
+fn release(events: &mut [Event], word: &str) {
+    let Event::Hello { release, .. } = &mut events[0] else { panic!() };
+    *release = word.into();
+}
+
+fn cpus(events: &mut [Event], count: usize) {
+    let Event::Hello { cpus, .. } = &mut events[0] else { panic!() };
+    *cpus = count;
 }
 
 fn salt(events: &mut [Event], word: &str) {
@@ -250,6 +265,21 @@ fn the_surroundings_count(#[case] class: Class, #[case] ended: Ended, #[case] co
     assert_eq!(verdict.class, class, "{}", verdict.line);
 }
 
+/// A console that says nothing bad because it says too little.
+#[rstest]
+#[case::dead(|_: &str| String::new())]
+#[case::no_banner(|console: &str| console.replace("Linux version", "x"))]
+#[case::no_last_word(|console: &str| console.replace("the end of", "x"))]
+#[case::of_another_boot(|console: &str| console.replace("eeff", "eefe"))]
+#[case::no_end(|console: &str| console.replace("reboot:", "x"))]
+#[case::cut(|console: &str| console[..console.len() - 20].to_owned())]
+#[case::out_of_order(|console: &str| console.lines().rev().collect::<Vec<_>>().join("\n"))]
+fn a_console_must_be_whole(#[case] edit: fn(&str) -> String) {
+    let console = edit(std::str::from_utf8(CONSOLE).unwrap());
+    let verdict = verdict_with(&expected(), &good(), console.as_bytes(), &Ended::Exited(0));
+    assert_eq!(verdict.class, Class::Truncated, "{}", verdict.line);
+}
+
 #[test]
 fn predicting_nothing_or_only_skips_does_not_pass() {
     let nothing = written(&[hello(), plan(&[])]);
@@ -268,15 +298,16 @@ fn a_flipped_bit_never_passes() {
         for bit in 0..8 {
             let mut events = good.clone();
             events[at] ^= 1 << bit;
-            // The console is left out: it does not change, and scanning it is the slow part.
             let verdict = judge(&Evidence {
                 expected: &expected,
                 events: &events,
-                console: b"",
+                console: CONSOLE,
                 words: "",
                 ended: &ended,
                 nonce: NONCE,
                 salt: SALT,
+                release: "7.3.4",
+                cpus: 2,
                 patterns: &patterns,
             });
             assert_ne!(verdict.class, Class::Pass, "byte {at}, bit {bit}");
