@@ -147,13 +147,23 @@ impl Drop for Temp {
 /// Where the cache is, as the XDG base directory specification has it: relative paths don't count.
 fn location(variable: impl Fn(&str) -> Option<PathBuf>) -> Step<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();
-    variable("XDG_CACHE_HOME")
+    let place = variable("XDG_CACHE_HOME")
         .filter(absolute)
         .or_else(|| variable("HOME").filter(absolute).map(|home| home.join(".cache")))
         .map(|dir| dir.join(NAME))
         .ok_or_else(|| {
             Refusal::new(Class::Cache, "neither XDG_CACHE_HOME nor HOME is set: no cache folder")
-        })
+        })?;
+    // The kernel's own Makefile refuses them, but only once its source has been fetched.
+    if place.to_string_lossy().contains([' ', ':']) {
+        let line = format!(
+            "{}: a kernel can't be built below a path with a space or a colon; set XDG_CACHE_HOME \
+             to another",
+            place.display()
+        );
+        return Err(Refusal::new(Class::Cache, line));
+    }
+    Ok(place)
 }
 
 fn lock(path: &Path, ui: &mut Ui) -> Step<()> {
@@ -208,6 +218,8 @@ mod tests {
     #[case(None, Some("/home/u"), Some("/home/u/.cache/fs-write-seal"))]
     #[case(Some(""), Some("/home/u"), Some("/home/u/.cache/fs-write-seal"))]
     #[case(Some("x"), None, None)]
+    #[case(Some("/a b"), None, None)]
+    #[case(None, Some("/home:u"), None)]
     #[case(None, None, None)]
     fn cache_home(
         #[case] xdg: Option<&str>,

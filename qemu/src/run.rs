@@ -13,6 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,8 +96,9 @@ pub fn output(command: &mut Command, tick: Tick) -> Step<Output> {
     let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let readers = (drain(child.stdout.take()), drain(child.stderr.take()));
     let status = wait(&mut child, tick)?;
-    let stdout = readers.0.join().unwrap_or_default();
-    let stderr = String::from_utf8_lossy(&readers.1.join().unwrap_or_default()).into_owned();
+    let end = Instant::now() + LEFT_BEHIND;
+    let stdout = collected(&readers.0, end);
+    let stderr = String::from_utf8_lossy(&collected(&readers.1, end)).into_owned();
     Ok(Output { status, stdout, stderr })
 }
 
@@ -159,13 +161,28 @@ fn spawn(command: &mut Command) -> Step<Child> {
     })
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+/// How long a pipe is read that something holds which the child has left behind, a daemon for
+/// example: what the child itself wrote is there by then.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (send, all) = channel();
     thread::spawn(move || {
-        let mut all = Vec::new();
+        let mut pipe = pipe;
+        let mut chunk = vec![0; 64 << 10];
         // A pipe that breaks ends the output; the exit status tells whether that was early.
-        pipe.map(|mut p| p.read_to_end(&mut all));
-        all
-    })
+        while let Some(Ok(count @ 1..)) = pipe.as_mut().map(|pipe| pipe.read(&mut chunk)) {
+            if send.send(chunk[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    all
+}
+
+fn collected(chunks: &Receiver<Vec<u8>>, end: Instant) -> Vec<u8> {
+    let left = || end.saturating_duration_since(Instant::now());
+    std::iter::from_fn(|| chunks.recv_timeout(left()).ok()).flatten().collect()
 }
 
 fn wait(child: &mut Child, tick: Tick) -> Step<ExitStatus> {
@@ -212,6 +229,19 @@ mod tests {
         let got = check(command("sh").args(["-c", script]), Class::Internal, "sh", &mut || ());
         assert_eq!(got.is_ok(), good);
         assert_eq!(got.err().map_or(String::new(), |r| r.line), line);
+    }
+
+    #[test]
+    fn what_a_child_leaves_behind_is_not_waited_for() {
+        let start = Instant::now();
+        let got = check(
+            command("sh").args(["-c", "sleep 20 & echo this"]),
+            Class::Internal,
+            "sh",
+            &mut || (),
+        );
+        assert_eq!(got.unwrap(), b"this\n");
+        assert!(start.elapsed() < Duration::from_secs(15));
     }
 
     #[rstest]
