@@ -13,6 +13,7 @@ help:
 #: make qemu-test   patch, build and boot a kernel, run the suite in it, give a verdict
 #: make test        unit and golden tests, format, clippy, the series against its base, and the
 #:                  last run's KTAP by the kernel's own parser
+#: make selftest    breaks the runner on purpose; each breakage must end in its class, in time
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
@@ -42,6 +43,11 @@ test:
 	@$(CARGO) test --quiet
 	@$(CARGO) run --release --quiet -p qemu-test -- apply
 	@ci/with-python ci/check-ktap
+	@$(CARGO) run --release --quiet -p selftest -- refusals::
+
+selftest:
+	@$(CARGO) build --release --quiet -p qemu-test
+	@$(CARGO) run --release --quiet -p selftest -- $(FILTER)
 
 series:
 	@ci/check-series
@@ -55,4 +61,4 @@ sites:
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test series harder sites bench
+.PHONY: help qemu-test test selftest series harder sites bench

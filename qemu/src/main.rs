@@ -1,46 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! Builds a patched kernel, boots it in QEMU with the suite as /init, and gives a verdict that
-//! fails closed: each way to end has a class and an exit code (see `class.rs`).
-
-mod apt;
-mod build;
-mod cache;
-mod class;
-mod cli;
-mod config;
-mod debian;
-mod files;
-mod fragment;
-mod gittree;
-mod guest;
-mod hunks;
-mod interrupt;
-mod keep;
-mod kernel;
-mod machine;
-mod merge;
-mod plan;
-mod run;
-mod scratch;
-mod series;
-mod source;
-mod tools;
-mod tree;
-mod ui;
+//! fails closed: each way to end has a class and an exit code (see `class.rs`). Its parts are in
+//! `lib.rs`.
 
 use clap::Parser;
-use class::{Class, Step};
-use cli::{Cli, Do};
-use guest::again::Again;
-use guest::record::Folder;
-use guest::tally;
-use kernel::{Kernel, Request};
 use memfd_seals::predict;
-use plan::Plan;
+use qemu_test::class::{Class, Step};
+use qemu_test::cli::{Cli, Do};
+use qemu_test::guest::again::Again;
+use qemu_test::guest::record::Folder;
+use qemu_test::guest::tally;
+use qemu_test::kernel::{self, Kernel, Request};
+use qemu_test::plan::Plan;
+use qemu_test::tools::Need;
+use qemu_test::ui::Ui;
+use qemu_test::{cache, files, guest, interrupt};
 use std::path::Path;
 use std::process::ExitCode;
-use tools::Need;
-use ui::Ui;
 
 fn main() -> ExitCode {
     let mut ui = Ui::new();

@@ -28,6 +28,12 @@ pub struct Ui {
     millis: Vec<(String, u128)>,
 }
 
+impl Default for Ui {
+    fn default() -> Ui {
+        Ui::new()
+    }
+}
+
 impl Ui {
     /// A user interface on stdout.
     pub fn new() -> Ui {

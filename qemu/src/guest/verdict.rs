@@ -17,7 +17,7 @@ use super::splat::{self, Kind, Patterns, Splat};
 use super::stream::{self, Line, Stream};
 use super::tally::{self, Counts, Surprise, Test};
 use crate::class::Class;
-use memfd_seals::events::{Event, Outcome};
+use memfd_seals::events::{Chain, Event, Outcome};
 use memfd_seals::init;
 
 /// All that is known after a boot.
@@ -83,7 +83,7 @@ fn prove(
     let lines = hello_is_ours(evidence, stream)?;
     let (plan, lines) = plan_is_ours(evidence.expected, lines)?;
     let lines = each_reported_once(plan, lines, stream)?;
-    match done_is_last(plan.len(), lines, stream)? {
+    match done_is_last(evidence.events, plan.len(), lines, stream)? {
         Some(0) => {}
         None => return Err((Class::Corrupt, "the kernel's taint could not be read".to_owned())),
         Some(taint) => {
@@ -102,7 +102,10 @@ fn prove(
 
 fn console_is_quiet(splats: &[Splat]) -> Result<(), Fault> {
     let first = |kind| splats.iter().find(|splat| splat.kind == kind);
-    let says = |s: &Splat| format!("console line {}: {}", s.number, s.line.trim());
+    let says = |splat| {
+        let splat = telling(splats, splat);
+        format!("console line {}: {}", splat.number, splat.line.trim())
+    };
     match (first(Kind::Panic), first(Kind::Splat)) {
         (Some(panic), _) => Err((Class::Panic, says(panic))),
         (None, Some(splat)) => Err((Class::Splat, says(splat))),
@@ -123,6 +126,12 @@ fn console_is_whole(evidence: &Evidence) -> Result<(), Fault> {
         rest = after;
     }
     Ok(())
+}
+
+/// The line that only marks where a report begins tells nothing; the next one does.
+fn telling<'a>(splats: &'a [Splat], first: &'a Splat) -> &'a Splat {
+    let marks = first.line.contains("[ cut here ]");
+    splats.iter().find(|next| marks && next.number == first.number + 1).unwrap_or(first)
 }
 
 fn qemu_ended_by_itself(evidence: &Evidence, stream: &Stream) -> Result<(), Fault> {
@@ -271,7 +280,12 @@ fn position_before(plan: &[String], test: &str, due: &str) -> bool {
 }
 
 /// Done, with the right count and hash, and nothing after it. Gives the taint.
-fn done_is_last(planned: usize, lines: &[Line], stream: &Stream) -> Result<Option<u64>, Fault> {
+fn done_is_last(
+    bytes: &[u8],
+    planned: usize,
+    lines: &[Line],
+    stream: &Stream,
+) -> Result<Option<u64>, Fault> {
     let Some((line, rest)) = lines.split_first() else {
         return Err(nothing_more(stream, Class::Truncated, "no done event"));
     };
@@ -281,7 +295,9 @@ fn done_is_last(planned: usize, lines: &[Line], stream: &Stream) -> Result<Optio
     if *count != planned {
         return Err((Class::Corrupt, format!("done counts {count} results, not {planned}")));
     }
-    if *sha256 != line.before {
+    let mut chain = Chain::default();
+    chain.add(&bytes[..line.at]);
+    if *sha256 != chain.hex() {
         return Err((Class::Corrupt, "done's hash is not that of the bytes before it".to_owned()));
     }
     if !rest.is_empty() || stream.bad.is_some() {

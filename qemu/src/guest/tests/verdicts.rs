@@ -280,6 +280,15 @@ fn a_console_must_be_whole(#[case] edit: fn(&str) -> String) {
     assert_eq!(verdict.class, Class::Truncated, "{}", verdict.line);
 }
 
+#[rstest]
+#[case::told_by_the_next("UBSAN: shift-out-of-bounds in mm/memfd.c:1:2", 2)]
+#[case::or_by_none("nothing of note", 1)]
+fn a_line_that_cuts_is_not_the_cause(#[case] next: &str, #[case] line: usize) {
+    let console = format!("------------[ cut here ]------------\r\n{next}\r\nCall Trace:\r\n");
+    let verdict = verdict_with(&expected(), &good(), console.as_bytes(), &Ended::Exited(0));
+    assert!(verdict.line.starts_with(&format!("console line {line}: ")), "{}", verdict.line);
+}
+
 #[test]
 fn predicting_nothing_or_only_skips_does_not_pass() {
     let nothing = written(&[hello(), plan(&[])]);
