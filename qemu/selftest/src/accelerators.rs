@@ -83,7 +83,9 @@ pub const ROWS: &[Row] = &[
             eprint!("{DIED}");
             fake.stay()
         }),
-        accelerator: "TCG: /dev/kvm opens, but QEMU said: KVM internal error. Suberror: 1",
+        class: "qemu",
+        cause: "KVM failed (KVM internal error. Suberror: 1)",
+        accelerator: "KVM",
         ..OPENS
     },
     Row {

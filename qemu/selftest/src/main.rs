@@ -40,10 +40,18 @@ fn main() -> ExitCode {
 
 /// All rows, quick groups first.
 fn rows() -> Vec<&'static Row> {
-    [refusals::ROWS, results::ROWS, accelerators::ROWS, guests::ROWS, host::ROWS, parser::ROWS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        refusals::ROWS,
+        results::ROWS,
+        accelerators::ROWS,
+        guests::ROWS,
+        host::ROWS,
+        host::SIGNALS,
+        parser::ROWS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn run(mut arguments: Arguments) -> Result<Conclusion, String> {

@@ -34,17 +34,17 @@ impl Ran {
         Ran { code, took, stdout: text("stdout"), stderr: text("stderr"), summary }
     }
 
-    /// The class that it names: in the report's last line, or at the start of a refusal.
+    /// The class that it names: in the report's last line, or at the start of a refusal's last line.
     fn class(&self) -> &str {
         let verdict = self.stdout.lines().find_map(|line| line.strip_prefix("verdict: "));
-        let refusal = self.stderr.lines().next().and_then(|line| line.split_once(": "));
+        let refusal = self.stderr.lines().next_back().and_then(|line| line.split_once(": "));
         verdict.or(refusal.map(|(class, _)| class)).unwrap_or("")
     }
 
     /// Why, as it says itself.
     fn cause(&self) -> &str {
         let cause = self.stdout.lines().find_map(|line| line.strip_prefix("cause: "));
-        let refusal = self.stderr.lines().next().and_then(|line| line.split_once(": "));
+        let refusal = self.stderr.lines().next_back().and_then(|line| line.split_once(": "));
         cause.or(refusal.map(|(_, why)| why)).unwrap_or("")
     }
 

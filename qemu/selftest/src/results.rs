@@ -256,7 +256,7 @@ pub const ROWS: &[Row] = &[
             fake.replay(&events) + 1
         }),
         class: "qemu",
-        cause: "1",
+        cause: "QEMU ended with status 1",
         ..CORRUPT
     },
     Row {

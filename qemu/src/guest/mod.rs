@@ -232,6 +232,11 @@ impl Run<'_> {
             if let (Some(memory), Some(_)) = (memory, boot.hello_after) {
                 memory.failed(&why)?;
             }
+        } else if let (Accel::Kvm, Some(memory), Ended::Kvm(why)) =
+            (choice.accel, memory, &boot.ended)
+        {
+            // It died in a test: that is judged, and the next run does without.
+            memory.failed(&format!("/dev/kvm opens, but QEMU said: {why}"))?;
         }
         Ok(boot)
     }

@@ -145,7 +145,9 @@ fn qemu_ended_by_itself(evidence: &Evidence, stream: &Stream) -> Result<(), Faul
         Ended::Killed(signal) => {
             Err((Class::Qemu, format!("QEMU was killed by signal {signal}{said}")))
         }
-        Ended::Kvm(why) => Err((Class::Qemu, format!("KVM failed: {why}"))),
+        Ended::Kvm(why) => {
+            Err((Class::Qemu, format!("KVM failed ({why}); the next run takes TCG")))
+        }
         Ended::Limit(limit) => Err((Class::Hang, format!("{limit}; {}", last_seen(stream)))),
     }
 }
