@@ -73,9 +73,11 @@ impl Ran {
         }
         for (what, got, part) in [
             ("cause", self.cause(), row.cause),
+            ("the report", &self.stdout, row.shows),
             ("accelerator", self.accelerator(), row.accelerator),
         ] {
             if !got.contains(part) {
+                let got: String = got.chars().take(400).collect();
                 wrong.push(format!("{what} {got:?} lacks {part:?}"));
             }
         }

@@ -27,6 +27,8 @@ pub struct Row {
     pub class: &'static str,
     /// Part of the cause that must be given; only a pass has none.
     pub cause: &'static str,
+    /// Part of what the report must show beside, where the cause may be told in two ways.
+    pub shows: &'static str,
     /// Part of what must be said about the accelerator, where that is the point.
     pub accelerator: &'static str,
     /// Seconds in which it must end.
@@ -44,6 +46,7 @@ pub const ROW: Row = Row {
     by: once,
     class: "pass",
     cause: "",
+    shows: "",
     accelerator: "",
     within: 20,
 };
