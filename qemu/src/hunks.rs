@@ -51,7 +51,7 @@ impl Hunk {
         self.lines.iter().filter(|l| !l.starts_with('+')).map(|l| &l[1..])
     }
 
-    /// Whether `lines`, from a file, hold this hunk's lines as they are after it.
+    /// How many of this hunk's lines, as they are after it, are among `lines` of a file.
     pub fn shares(&self, lines: &[&str]) -> usize {
         let after = self.lines.iter().filter(|l| !l.starts_with('-')).map(|l| &l[1..]);
         after.filter(|l| !l.trim().is_empty() && lines.contains(l)).count()

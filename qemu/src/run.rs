@@ -36,28 +36,40 @@ pub struct Output {
 /// Called again and again while a child runs, for progress.
 pub type Tick<'a> = &'a mut dyn FnMut();
 
-/// Where `program` is in PATH.
+/// Where `program` is: in PATH, or there if it is named with a slash.
 pub fn which(program: impl AsRef<Path>) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let executable = |p: &PathBuf| {
         p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
     };
+    let program = program.as_ref();
+    if program.components().count() > 1 {
+        return Some(program.to_owned()).filter(executable);
+    }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(&program)).find(executable)
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(executable)
 }
 
 /// A command with a small, known environment, as [`inheriting`] in all else.
 pub fn command(program: &str) -> Command {
-    let mut command = inheriting(program);
+    with_small_environment(inheriting(program))
+}
+
+fn with_small_environment(mut command: Command) -> Command {
     command.env_clear().env("LC_ALL", "C");
     let kept = KEPT.iter().chain(PROXIES);
     command.envs(kept.filter_map(|name| Some((name, std::env::var_os(name)?))));
     command
 }
 
-/// A command with the caller's environment. Where setpriv can do it, the child gets SIGTERM when
-/// this program dies, even by SIGKILL.
+/// A command with the caller's environment, which gets SIGTERM when this program dies.
 pub fn inheriting(program: impl AsRef<OsStr>) -> Command {
+    dying(program, "TERM")
+}
+
+/// A command with the caller's environment. Where setpriv can do it, the child gets `signal` when
+/// this program dies, even by SIGKILL.
+pub fn dying(program: impl AsRef<OsStr>, signal: &str) -> Command {
     let program = program.as_ref();
     static WRAP: OnceLock<bool> = OnceLock::new();
     let wrap = WRAP.get_or_init(|| {
@@ -71,24 +83,24 @@ pub fn inheriting(program: impl AsRef<OsStr>) -> Command {
                 .status()
                 .is_ok_and(|s| s.success())
     });
-    let mut command = if *wrap && which(program).is_some() {
+    let command = if *wrap && which(program).is_some() {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+        command.args(["--pdeathsig", signal, "--"]).arg(program);
         command
     } else {
         Command::new(program)
     };
+    alone(command)
+}
+
+fn alone(mut command: Command) -> Command {
     command.stdin(Stdio::null()).process_group(0);
     command
 }
 
 /// Like [`command`], for a program that goes on when this one dies: dpkg is not left half-way.
 pub fn lasting(program: &str) -> Command {
-    let mut lasting = Command::new(program);
-    let command = command(program);
-    lasting.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    lasting.stdin(Stdio::null()).process_group(0);
-    lasting
+    with_small_environment(alone(Command::new(program)))
 }
 
 /// Runs to the end, whatever the exit status; output is kept.

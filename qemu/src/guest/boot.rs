@@ -4,6 +4,7 @@
 use super::accel::Accel;
 use super::watch::{Heard, Logs, Said, Watch};
 use crate::class::{Class, Refusal, Step};
+use crate::run;
 use memfd_seals::init;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
@@ -11,9 +12,9 @@ use nix::unistd::{Pid, pipe2};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -137,10 +138,10 @@ pub fn run(
     let (console_in, console_out) = pipe()?;
     let (events_in, events_out) = pipe()?;
     let start = Instant::now();
-    let mut command = launcher(qemu);
+    // A QEMU that is stopped does not heed SIGTERM.
+    let mut command = run::dying(qemu, "KILL");
     command.args(args).stdin(events_out).stdout(console_out).stderr(Stdio::piped());
     let child = command
-        .process_group(0)
         .spawn()
         .map_err(|e| Refusal::new(Class::Qemu, format!("{}: {e}", qemu.display())))?;
     // The parent's copies of the write ends must go, or no reader would see an end.
@@ -173,17 +174,6 @@ pub fn run(
         hello_after: watch.hello.map(|at| at - start),
         took: start.elapsed(),
     })
-}
-
-/// QEMU, told to die with the runner even if that is killed by SIGKILL, where util-linux is.
-fn launcher(qemu: &Path) -> Command {
-    let setpriv = Path::new("/usr/bin/setpriv");
-    if !setpriv.is_file() {
-        return Command::new(qemu);
-    }
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", "--"]).arg(qemu);
-    command
 }
 
 fn pipe() -> Step<(OwnedFd, OwnedFd)> {

@@ -105,16 +105,10 @@ pub fn run(
         Ok(judged) => run.finish(judged),
         Err(refusal) => {
             // The refusal is the news; that it could not be written down too would hide it.
-            let _ = folder.end(&End {
-                class: refusal.class,
-                line: &refusal.line,
-                kernel: Some(kernel),
-                choice: run.choice.as_ref(),
-                counts: Default::default(),
-                surprises: &[],
-                rows: &tally::rows(expected, &[]),
-                steps: &run.steps,
-            });
+            let rows = tally::rows(expected, &[]);
+            let end = End::refused(refusal.class, &refusal.line, &rows, &run.steps);
+            let choice = run.choice.as_ref();
+            let _ = folder.end(&End { kernel: Some(kernel), choice, ..end });
             Err(refusal)
         }
     }

@@ -60,12 +60,12 @@ pub fn find(name: &str, cache: &Path) -> Step<Qemu> {
     }
 }
 
+/// A file that was named is taken as it is: what is wrong with it shows when it is asked.
 fn which(name: &str) -> Option<PathBuf> {
     if name.contains('/') {
         return Path::new(name).is_file().then(|| PathBuf::from(name));
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    run::which(name)
 }
 
 fn ask(path: &Path) -> Step<String> {

@@ -43,6 +43,19 @@ pub struct End<'a> {
     pub steps: &'a [(String, u128)],
 }
 
+impl<'a> End<'a> {
+    /// The end of a run in which there was nothing to judge.
+    pub fn refused(
+        class: Class,
+        line: &'a str,
+        rows: &'a [Row],
+        steps: &'a [(String, u128)],
+    ) -> End<'a> {
+        let counts = Counts::default();
+        End { class, line, kernel: None, choice: None, counts, surprises: &[], rows, steps }
+    }
+}
+
 /// summary.json. Fields may be added; one that changes its meaning changes `schema`.
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -105,9 +118,7 @@ impl Folder {
         rows: &[Row],
         steps: &[(String, u128)],
     ) -> Step<()> {
-        let counts = Counts::default();
-        let (kernel, choice) = (None, None);
-        self.end(&End { class, line, kernel, choice, counts, surprises: &[], rows, steps })
+        self.end(&End::refused(class, line, rows, steps))
     }
 
     /// Replaces summary.json, results.ktap and junit.xml, and points `latest` here.

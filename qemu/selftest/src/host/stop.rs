@@ -138,23 +138,34 @@ pub fn anywhere(lab: &Lab, row: &Row) -> Result<String, String> {
 /// A second run, which waits for the first: it names it, and both pass.
 pub fn two_at_once(lab: &Lab, row: &Row) -> Result<String, String> {
     let world = World::new(lab, row, Pads::default())?;
-    let mut command = world.command()?;
-    command.env("HOST_MARK", &world.mark);
-    let mut first = start(&mut command, &world.folder.join("first"))?;
-    until(|| world.mark.exists(), 30).ok_or("the first run never got to its boot")?;
-    let mut second = start(&mut world.command()?, &world.folder)?;
-    let said = || fs::read_to_string(world.folder.join("stdout")).unwrap_or_default();
-    let name = format!("waiting for process {} (", first.id());
-    let waits = until(|| said().contains(&name), 10);
+    let [mut first, mut second] = first_and_second(&world)?;
+    let waits = waits_for(&world, &first);
     let _ = fs::remove_file(&world.mark);
     let since = Instant::now();
     let (one, two) = (ended(&mut first, 30)?, ended(&mut second, 30)?);
-    waits.ok_or_else(|| format!("it did not say {name:?}: {:?}", said()))?;
+    waits?;
     if one != Some(0) {
         return Err(format!("the first run: exit {one:?}; see {}/first", world.folder.display()));
     }
     world.is_tidy()?;
     world.ran(two, since.elapsed()).must_be(lab, row)
+}
+
+/// A run that stands in its boot until the mark goes, and one that is started beside it.
+fn first_and_second(world: &World) -> Result<[Child; 2], String> {
+    let mut command = world.command()?;
+    command.env("HOST_MARK", &world.mark);
+    let first = start(&mut command, &world.folder.join("first"))?;
+    until(|| world.mark.exists(), 30).ok_or("the first run never got to its boot")?;
+    Ok([first, start(&mut world.command()?, &world.folder)?])
+}
+
+/// Whether the second run says that it waits for the first.
+fn waits_for(world: &World, first: &Child) -> Result<(), String> {
+    let said = || fs::read_to_string(world.folder.join("stdout")).unwrap_or_default();
+    let name = format!("waiting for process {} (", first.id());
+    until(|| said().contains(&name), 10)
+        .ok_or_else(|| format!("it did not say {name:?}: {:?}", said()))
 }
 
 /// Two runs in one clone, each with a cache of its own: nothing waits, and both pass.
@@ -175,20 +186,15 @@ pub fn side_by_side(lab: &Lab, row: &Row) -> Result<String, String> {
 /// Ctrl-C while it waits for a run that holds the cache.
 pub fn stopped_while_waiting(lab: &Lab, row: &Row) -> Result<String, String> {
     let world = World::new(lab, row, Pads::default())?;
-    let mut command = world.command()?;
-    command.env("HOST_MARK", &world.mark);
-    let mut first = start(&mut command, &world.folder.join("first"))?;
-    until(|| world.mark.exists(), 30).ok_or("the first run never got to its boot")?;
-    let mut second = start(&mut world.command()?, &world.folder)?;
-    let said = || fs::read_to_string(world.folder.join("stdout")).unwrap_or_default();
-    let waits = until(|| said().contains("waiting for process"), 10);
+    let [mut first, mut second] = first_and_second(&world)?;
+    let waits = waits_for(&world, &first);
     hit(&second, By::CtrlC)?;
     let since = Instant::now();
     let status = ended(&mut second, 10)?;
     let took = since.elapsed();
     hit(&first, By::CtrlC)?;
     ended(&mut first, 10)?;
-    waits.ok_or("it did not say that it waits")?;
+    waits?;
     let words = world.ran(status, took).must_be(lab, row)?;
     let again = world.must_pass()?;
     Ok(format!("{words}; then a run that passes, {again:.1} s"))
