@@ -3,7 +3,6 @@
 
 use crate::case::{Deviation, Expect, Test};
 use crate::events::Outcome;
-use crate::need::Need;
 
 /// A kernel, by what was done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ impl Kernel {
 
     /// What the test must come out as, and the reason where that is no pass.
     pub fn predicts(self, test: &Test) -> (Outcome, &'static str) {
-        let needs_seal = test.case.needs.contains(&Need::FsWrite);
+        let needs_seal = test.needs_seal();
         let (deviation, otherwise) = match self {
             Kernel::Sealed => return (Outcome::Pass, ""),
             Kernel::Stock if needs_seal => (test.case.stock, (Outcome::Skip, "no F_SEAL_FS_WRITE")),
@@ -36,7 +35,7 @@ impl Kernel {
         };
         match deviation {
             Deviation::Fails(reason) => (Outcome::Fail, reason),
-            Deviation::FailsOn(kind, reason) if kind == test.kind => (Outcome::Fail, reason),
+            Deviation::FailsOn(kind, reason) if kind == test.given.kind => (Outcome::Fail, reason),
             Deviation::Passes(reason) => (Outcome::Pass, reason),
             Deviation::None | Deviation::FailsOn(..) => otherwise,
         }

@@ -4,7 +4,6 @@
 use memfd_seals::case::{Deviation, Expect};
 use memfd_seals::cases;
 use memfd_seals::events::Outcome;
-use memfd_seals::need::Need;
 use memfd_seals::predict::Kernel;
 use std::collections::BTreeSet;
 
@@ -58,7 +57,7 @@ fn a_patched_kernel_passes_all() {
 #[test]
 fn hollow_fails_every_refusal() {
     for test in cases::all() {
-        let ours = test.case.needs.contains(&Need::FsWrite);
+        let ours = test.needs_seal();
         if ours && matches!(test.case.expect, Expect::Fails(_)) {
             let excused = matches!(test.case.hollow, Deviation::Passes(_));
             let (outcome, _) = Kernel::Hollow.predicts(&test);
@@ -70,7 +69,7 @@ fn hollow_fails_every_refusal() {
 #[test]
 fn stock_skips_what_needs_the_seal_and_nothing_else() {
     for test in cases::all() {
-        let ours = test.case.needs.contains(&Need::FsWrite);
+        let ours = test.needs_seal();
         let (outcome, _) = Kernel::Stock.predicts(&test);
         assert_eq!(outcome == Outcome::Skip, ours, "{}", test.name());
     }
