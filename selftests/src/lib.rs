@@ -11,6 +11,7 @@ pub mod cases;
 pub mod child;
 pub mod compare;
 mod compat;
+pub mod coverage;
 pub mod door;
 pub mod events;
 pub mod fault;
