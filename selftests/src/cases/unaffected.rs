@@ -10,8 +10,6 @@ use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
 
-const EXEC_IGNORED: &str = "hugetlbfs_setattr does not know F_SEAL_EXEC (see patch 2)";
-
 pub const CASES: &[Case] = &[
     Case {
         name: "reopen_rdwr",
@@ -146,8 +144,6 @@ pub const CASES: &[Case] = &[
         setup: |kind| with_flags(kind, mfd::NOEXEC_SEAL),
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
         expect: Fails(EPERM),
-        stock: Deviation::FailsOn(Kind::Hugetlb, EXEC_IGNORED),
-        hollow: Deviation::FailsOn(Kind::Hugetlb, EXEC_IGNORED),
         ..CONTROL
     },
     Case {
