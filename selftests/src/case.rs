@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The shape of a case. Cases are data; what runs them is in `run.rs` and `child.rs`.
 
+use crate::door::Door;
 use crate::kind::Kind;
 use crate::need::Need;
+use crate::sys::seal;
 use crate::world::World;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -15,12 +17,16 @@ pub struct Case {
     pub about: &'static str,
     /// The rules of SEMANTICS.md that it checks; empty for a control.
     pub rules: &'static [u8],
-    /// The kinds of file that it runs on.
+    /// The kinds of file that it runs on: a test each.
     pub on: &'static [Kind],
-    /// What it needs beside the kind; a lack is a skip with its reason.
+    /// The seals that `sealed` sets: a test each.
+    pub under: &'static [u32],
+    /// The descriptors that its operation comes through: a test each.
+    pub through: &'static [Door],
+    /// What it needs beside the kind and the seal; a lack is a skip with its reason.
     pub needs: &'static [Need],
     /// Makes the world. An error here is an ERROR: nothing is known about the kernel.
-    pub setup: fn(Kind) -> Setup,
+    pub setup: fn(Given) -> Setup,
     /// The one operation that is judged.
     pub op: fn(&mut World) -> Got,
     /// What it must give.
@@ -32,6 +38,22 @@ pub struct Case {
     pub starved: Starved,
     /// What a kernel that takes the seal and enforces nothing is known to do otherwise.
     pub hollow: Deviation,
+}
+
+/// What a row is instantiated with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Given {
+    pub kind: Kind,
+    /// For `sealed`; 0 in a row that is about no seal or brings its own.
+    pub seals: u32,
+    pub door: Door,
+}
+
+impl Given {
+    /// A file of this kind, nothing else.
+    pub fn of(kind: Kind) -> Given {
+        Given { kind, seals: 0, door: Door::Original }
+    }
 }
 
 /// What `setup` gives.
@@ -102,7 +124,7 @@ pub const IN_CHILD: Starved = Starved::Untried("the operation runs in a child of
 /// For rows whose operation is several, of which the first ones change something.
 pub const STEPS: Starved = Starved::Untried("the steps before the one that fails have happened");
 
-fn no_setup(_: Kind) -> Setup {
+fn no_setup(_: Given) -> Setup {
     Err("the row has no setup".into())
 }
 
@@ -114,22 +136,37 @@ fn nothing(_: &mut World) -> Check {
     Ok(())
 }
 
-/// Both file systems.
+/// Every kind of memfd.
+pub const EVERY: &[Kind] = &[Kind::Shmem, Kind::Thp, Kind::Noexec, Kind::Hugetlb];
+/// One of each file system.
 pub const BOTH: &[Kind] = &[Kind::Shmem, Kind::Hugetlb];
-/// shmem only.
-pub const SHMEM: &[Kind] = &[Kind::Shmem];
+/// Every kind of memfd on shmem.
+pub const SHMEM: &[Kind] = &[Kind::Shmem, Kind::Thp, Kind::Noexec];
+/// Every kind that has no seal from its beginning.
+pub const BARE: &[Kind] = &[Kind::Shmem, Kind::Thp, Kind::Hugetlb];
+/// The plain memfd only.
+pub const PLAIN: &[Kind] = &[Kind::Shmem];
 /// hugetlbfs only.
 pub const HUGETLB: &[Kind] = &[Kind::Hugetlb];
 /// The row brings its own file.
 pub const OWN: &[Kind] = &[Kind::Own];
 
-/// A row about F_SEAL_FS_WRITE.
+/// Each seal that forbids write(2).
+pub const NO_WRITE: &[u32] = &[seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE];
+/// Each seal that forbids a smaller size.
+pub const NO_SHRINK: &[u32] = &[seal::FS_WRITE, seal::SHRINK];
+/// Each seal that forbids a larger size.
+pub const NO_GROW: &[u32] = &[seal::FS_WRITE, seal::GROW];
+
+/// A row about F_SEAL_FS_WRITE, and others if it says so.
 pub const CASE: Case = Case {
     name: "",
     about: "",
     rules: &[],
-    on: BOTH,
-    needs: &[Need::FsWrite],
+    on: EVERY,
+    under: &[seal::FS_WRITE],
+    through: &[Door::Original],
+    needs: &[],
     setup: no_setup,
     op: no_op,
     expect: Works,
@@ -139,23 +176,48 @@ pub const CASE: Case = Case {
 };
 
 /// A row that every kernel must pass, with the seal or without.
-pub const CONTROL: Case = Case { needs: &[], ..CASE };
+pub const CONTROL: Case = Case { under: &[0], ..CASE };
 
-/// A case on one kind of file.
+/// One instance of a case.
 #[derive(Clone, Copy)]
 pub struct Test {
     /// The file that holds the row.
     pub area: &'static str,
     pub case: &'static Case,
-    pub kind: Kind,
+    pub given: Given,
 }
 
 impl Test {
-    /// `area::case::kind`, or `area::case` for a row that brings its own file.
-    pub fn name(&self) -> String {
-        match self.kind.suffix() {
-            "" => format!("{}::{}", self.area, self.case.name),
-            kind => format!("{}::{}::{kind}", self.area, self.case.name),
+    /// The row on every kind of file, under every seal, through every descriptor that it names.
+    pub fn all(area: &'static str, case: &'static Case) -> Vec<Test> {
+        let mut tests = Vec::new();
+        for &kind in case.on {
+            for &seals in case.under {
+                let doors = case.through.iter().filter(|door| door.fits(kind));
+                tests.extend(doors.map(|&door| Test {
+                    area,
+                    case,
+                    given: Given { kind, seals, door },
+                }));
+            }
         }
+        tests
+    }
+
+    /// `area::case::kind`, then the seal if the row is run under several, then the descriptor
+    /// unless it is the original one. A row that brings its own file has no kind.
+    pub fn name(&self) -> String {
+        let Given { kind, seals, door } = self.given;
+        let seals = if self.case.under.len() > 1 { seal::words(seals) } else { String::new() };
+        let parts = [kind.suffix().to_owned(), seals, door.suffix()];
+        let parts = parts.iter().filter(|part| !part.is_empty());
+        parts.fold(format!("{}::{}", self.area, self.case.name), |name, part| {
+            format!("{name}::{part}")
+        })
+    }
+
+    /// Whether it is about F_SEAL_FS_WRITE.
+    pub fn needs_seal(&self) -> bool {
+        self.given.seals & seal::FS_WRITE != 0
     }
 }

@@ -2,6 +2,7 @@
 //! Runs one test in a forked child of its own, with a time limit.
 
 use crate::case::{Expect, Got, Starved, Stop, Test};
+use crate::door::{self, Door};
 use crate::events::Outcome;
 use crate::fault::{self, Nth};
 use crate::kind::Kind;
@@ -77,7 +78,8 @@ pub fn start(test: Test, limit: Duration) -> Result<Running, Errno> {
 fn untried(test: &Test) -> Option<&'static str> {
     match test.case.starved {
         Starved::Untried(why) => Some(why),
-        _ if test.kind == Kind::Own => Some("it brings its own files and programs"),
+        _ if matches!(test.given.door, Door::Forked | Door::Execed) => Some("a child acts"),
+        _ if test.given.kind == Kind::Own => Some("it brings its own files and programs"),
         _ => None,
     }
 }
@@ -245,10 +247,11 @@ thread_local!(static PANIC: RefCell<String> = const { RefCell::new(String::new()
 /// The only place that turns what happened into an outcome.
 fn judge(test: Test, nth: u32) -> Report {
     let lacks = test.case.needs.iter().find_map(|need| need.missing());
-    if let Some(reason) = need::kind_missing(test.kind).or(lacks) {
+    let seal = if test.needs_seal() { need::seal_missing() } else { None };
+    if let Some(reason) = need::kind_missing(test.given.kind).or(seal).or(lacks) {
         return Report::new(Outcome::Skip, reason);
     }
-    let mut world = match (test.case.setup)(test.kind) {
+    let mut world = match (test.case.setup)(test.given).and_then(World::enter) {
         Ok(world) => world,
         Err(reason) => return Report::new(Outcome::Error, format!("setup: {reason}")),
     };
@@ -291,7 +294,7 @@ fn judge(test: Test, nth: u32) -> Report {
 /// What the operation gave, and whether its allocation `nth` was made to fail.
 fn operated(test: Test, nth: u32, world: &mut World) -> Result<(Got, bool), String> {
     if nth == 0 {
-        return Ok(((test.case.op)(world), false));
+        return Ok((door::perform(test, world), false));
     }
     let counter = Nth::open()?;
     counter.arm(nth)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What F_SEAL_FS_WRITE adds over the older seals, as a table from calls made on the spot.
 
-use crate::case::{Got, Stop};
+use crate::case::{Given, Got, Stop};
 use crate::kind::Kind;
 use crate::sys::{Map, RO, RW, seal};
 use crate::world::{World, fresh};
@@ -68,7 +68,7 @@ pub fn table() -> Result<String, String> {
     for (name, call) in ROWS {
         let mut cells = Vec::new();
         for (_, seals) in COLUMNS {
-            let world = fresh(Kind::Shmem)?.map(RW)?;
+            let world = fresh(Given::of(Kind::Shmem))?.map(RW)?;
             cells.push(match world.seal(seals) {
                 Ok(mut world) => call(&mut world),
                 Err(_) => "-".into(),

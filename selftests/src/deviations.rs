@@ -24,6 +24,8 @@ pub struct Row {
     /// As written: a test's name or a pattern.
     pub test: String,
     pattern: Pattern,
+    /// The tests that this is.
+    tests: Vec<String>,
     when: Vec<When>,
     /// What the test comes out as.
     pub got: Outcome,
@@ -98,10 +100,11 @@ impl Table {
             let at = error.span().map_or(String::new(), |span| format!("{}:", line(span.start)));
             format!("{file}:{at} {}", error.message().replace('\n', " "))
         })?;
+        let tests: Vec<_> = crate::cases::all().iter().map(|test| test.name()).collect();
         let mut rows: Vec<Row> = Vec::new();
         for written in parsed.deviation {
             let at = line(written.span().start);
-            let row = row(file, at, written.into_inner())
+            let row = row(file, at, written.into_inner(), &tests)
                 .and_then(|row| row.fits(&rows).map(|()| row))
                 .map_err(|what| format!("{file}:{at}: {what}"))?;
             rows.push(row);
@@ -122,12 +125,14 @@ impl Table {
 }
 
 /// Checks what a row says by itself.
-fn row(file: &str, line: usize, written: Written) -> Result<Row, String> {
+fn row(file: &str, line: usize, written: Written, all: &[String]) -> Result<Row, String> {
     let Written { test, when, got, fixed_by, reason } = written;
     let pattern = Pattern::new(&test).map_err(|error| format!("{test}: {error}"))?;
     let when = when.iter().map(|text| When::parse(text));
     let when = when.collect::<Result<_, _>>().map_err(|what| format!("{test}: {what}"))?;
-    let row = Row { test, pattern, when, got, fixed_by, reason, file: file.to_owned(), line };
+    let tests = all.iter().filter(|test| pattern.matches(test)).cloned().collect();
+    let row =
+        Row { test, pattern, tests, when, got, fixed_by, reason, file: file.to_owned(), line };
     if row.reason.trim().is_empty() {
         return Err(format!("{}: the reason is missing: say why it comes out as {got}", row.test));
     }
@@ -140,7 +145,7 @@ fn row(file: &str, line: usize, written: Written) -> Result<Row, String> {
     if let Some(one) = row.when.iter().find(|one| row.when.iter().any(|other| one.denies(other))) {
         return Err(format!("{}: {} can't be both there and not", row.test, one.feature));
     }
-    if row.tests().is_empty() {
+    if row.tests.is_empty() {
         return Err(format!("{}: no test has that name; --list shows them", row.test));
     }
     Ok(row)
@@ -156,11 +161,6 @@ impl Row {
         self.pattern.matches(test)
     }
 
-    fn tests(&self) -> Vec<String> {
-        let names = crate::cases::all().into_iter().map(|test| test.name());
-        names.filter(|name| self.names(name)).collect()
-    }
-
     fn holds(&self, features: &[&str], patches: &[String]) -> bool {
         let fixed = self.fixed_by.as_ref().is_some_and(|subject| patches.contains(subject));
         !fixed && self.when.iter().all(|when| features.contains(&when.feature) == when.there)
@@ -172,7 +172,7 @@ impl Row {
             !self.when.iter().any(|one| row.when.iter().any(|other| one.denies(other)))
         };
         for row in before.iter().filter(together) {
-            if let Some(test) = self.tests().into_iter().find(|test| row.names(test)) {
+            if let Some(test) = self.tests.iter().find(|test| row.names(test)) {
                 return Err(format!("{test}: line {} speaks of it on the same kernels", row.line));
             }
         }

@@ -2,7 +2,7 @@
 //! What kernels differ in as far as the suite's expectations go, probed by meaning and never by
 //! version. A row of deviations.toml names these in `when`.
 
-use crate::need::Need;
+use crate::need;
 use crate::sys::{self, Map, RO, Sys, mfd, seal};
 use libc::MAP_SHARED;
 use nix::errno::Errno::EPERM;
@@ -25,7 +25,7 @@ pub const FEATURES: &[Feature] = &[
     Feature {
         name: FS_WRITE,
         means: "F_SEAL_FS_WRITE is taken and enforced",
-        probe: || Need::FsWrite.missing().is_none(),
+        probe: || need::seal_missing().is_none(),
     },
     Feature {
         name: "exec_seal",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What /init has to do before and after the tests.
 
+use crate::kind::THP;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use std::fs::{File, OpenOptions};
@@ -25,6 +26,8 @@ pub fn mount_all() -> Result<(), String> {
         let _ = std::fs::create_dir(place);
         mount_one(kind, place)?;
     }
+    // So that files get huge pages where a test advises it, and nowhere else.
+    let _ = std::fs::write(Path::new(THP).join("shmem_enabled"), "advise");
     Ok(())
 }
 

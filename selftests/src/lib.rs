@@ -12,6 +12,7 @@ pub mod child;
 pub mod compare;
 mod compat;
 pub mod deviations;
+pub mod door;
 pub mod events;
 pub mod fault;
 pub mod feature;

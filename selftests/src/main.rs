@@ -2,7 +2,7 @@
 //! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
 
 use clap::Parser;
-use memfd_seals::{compare, fault, init, need, replay, run};
+use memfd_seals::{compare, door, fault, init, need, replay, run};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +51,14 @@ fn main() -> ExitCode {
                 Ok(table) => print(&table),
                 Err(line) => complain(&line),
             };
+        }
+        Some(door::PERFORM) => {
+            let args: Vec<String> = std::env::args().skip(2).collect();
+            return match args.as_slice() {
+                [test, fd] => door::performed(test, fd),
+                _ => Err(format!("{} TEST FD", door::PERFORM)),
+            }
+            .map_or_else(|line| complain(&line), |text| print(&text));
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
-use crate::kind::{Kind, free_huge_pages, huge_page_size};
+use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 use crate::sys::{self, mfd, seal};
 use nix::errno::Errno;
 use std::path::Path;
@@ -10,8 +10,6 @@ use std::sync::OnceLock;
 /// A thing that a case may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// F_SEAL_FS_WRITE, by its meaning.
-    FsWrite,
     /// io_uring.
     IoUring,
     /// Linux AIO.
@@ -74,15 +72,21 @@ pub fn require_seal(required: bool) {
     let _ = REQUIRE_SEAL.set(required);
 }
 
+/// Why a test of F_SEAL_FS_WRITE can't be run; none if it can.
+pub fn seal_missing() -> Option<String> {
+    if *REQUIRE_SEAL.get().unwrap_or(&false) {
+        return None;
+    }
+    match probe_seal() {
+        Probe::Present => None,
+        absent => Some(format!("no F_SEAL_FS_WRITE ({absent})")),
+    }
+}
+
 impl Need {
     /// Why it is missing; none if it is there.
     pub fn missing(self) -> Option<String> {
         match self {
-            Need::FsWrite if *REQUIRE_SEAL.get().unwrap_or(&false) => None,
-            Need::FsWrite => match probe_seal() {
-                Probe::Present => None,
-                absent => Some(format!("no F_SEAL_FS_WRITE ({absent})")),
-            },
             Need::IoUring => crate::uring::missing(),
             Need::Aio => no_call("Linux AIO", libc::SYS_io_setup, [0; 6]),
             Need::Userfaultfd => match crate::uffd::open() {
@@ -109,8 +113,26 @@ pub fn kind_missing(kind: Kind) -> Option<String> {
     static HUGETLB: OnceLock<Option<String>> = OnceLock::new();
     match kind {
         Kind::Hugetlb => HUGETLB.get_or_init(hugetlb_missing).clone(),
+        Kind::Thp => thp_missing(),
+        Kind::Noexec => sys::memfd_create("probe", mfd::CLOEXEC | mfd::NOEXEC_SEAL)
+            .err()
+            .map(|errno| format!("no MFD_NOEXEC_SEAL ({errno:?})")),
         _ => None,
     }
+}
+
+/// Files get huge pages where they are advised; the suite takes no machine's settings for granted.
+fn thp_missing() -> Option<String> {
+    if thp_size().is_none() {
+        return Some("no transparent huge pages in this kernel".into());
+    }
+    let switch = format!("{THP}/shmem_enabled");
+    let set = std::fs::read_to_string(&switch).unwrap_or_default();
+    let advised = ["[advise]", "[always]", "[within_size]"].iter().any(|word| set.contains(word));
+    (!advised).then(|| {
+        let set = set.split(['[', ']']).nth(1).unwrap_or("absent");
+        format!("{switch} is {set} (as root: echo advise > {switch})")
+    })
 }
 
 fn hugetlb_missing() -> Option<String> {

@@ -6,7 +6,6 @@ use crate::case::{Deviation, Expect, Test};
 use crate::deviations::{Row, Table};
 use crate::events::Outcome;
 use crate::feature::{self, FEATURES, FS_WRITE};
-use crate::need::Need;
 
 /// A kernel, by what was done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +62,11 @@ impl Facts {
     /// What the test must come out as on this kernel.
     pub fn predict<'a>(&self, table: &'a Table, test: &Test) -> Prediction<'a> {
         let plain = |outcome, reason| Prediction { outcome, reason, row: None };
-        let needs_seal = test.case.needs.contains(&Need::FsWrite);
+        let needs_seal = test.needs_seal();
         if self.hollow {
             match test.case.hollow {
                 Deviation::Fails(reason) => return plain(Outcome::Fail, reason),
-                Deviation::FailsOn(kind, reason) if kind == test.kind => {
+                Deviation::FailsOn(kind, reason) if kind == test.given.kind => {
                     return plain(Outcome::Fail, reason);
                 }
                 Deviation::Passes(reason) => return plain(Outcome::Pass, reason),

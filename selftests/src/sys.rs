@@ -36,6 +36,24 @@ pub mod seal {
     pub const EXEC: u32 = 0x0020;
     /// No writing and no resizing except through old mappings.
     pub const FS_WRITE: u32 = 0x0040;
+
+    /// Their names as the suite has them in those of tests.
+    const WORDS: &[(u32, &str)] = &[
+        (SEAL, "seal"),
+        (SHRINK, "shrink"),
+        (GROW, "grow"),
+        (WRITE, "write"),
+        (FUTURE_WRITE, "future_write"),
+        (EXEC, "exec"),
+        (FS_WRITE, "fs_write"),
+    ];
+
+    /// The names of these seals, `none` if there are none.
+    pub fn words(seals: u32) -> String {
+        let words: Vec<_> =
+            WORDS.iter().filter(|(bit, _)| seals & bit != 0).map(|(_, word)| *word).collect();
+        if words.is_empty() { "none".into() } else { words.join("_") }
+    }
 }
 
 /// Flags of `memfd_create(2)`.
@@ -172,8 +190,10 @@ impl Map {
         Ok((Map::adopt(addr, new_len), None))
     }
 
-    /// `remap_file_pages(2)`: the page at `pgoff` (in pages) of the file into the first `len` bytes.
-    pub fn remap_file_pages(&self, len: usize, pgoff: usize) -> Sys {
+    /// `remap_file_pages(2)`: the file at `offset` bytes into the first `len` bytes.
+    pub fn remap_file_pages(&self, len: usize, offset: usize) -> Sys {
+        // The kernel counts in pages of the smallest size.
+        let pgoff = offset / crate::kind::Kind::Shmem.page();
         call(libc::SYS_remap_file_pages, [self.addr, len, 0, pgoff, 0, 0])
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a case acts on: a file, what was mapped or opened before, and how it looked.
 
-use crate::case::{Check, Got, Setup, Stop};
+use crate::case::{Check, Given, Got, Setup, Stop};
 use crate::kind::Kind;
 use crate::sys::{self, Ended, Map, RO, RW, Sys, mfd, seal};
 use libc::c_int;
@@ -11,17 +11,17 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-/// The first byte of a fresh file. The next 63 are 0, for rows to write to; on shmem all others
-/// are a pattern, and the second page begins with the mark plus one. On hugetlbfs only the first byte
-/// is set and the second page is a hole: clearing huge pages costs most of the time there.
+/// The first byte of a fresh file. The next 63 are 0, for rows to write to; in small pages all others
+/// are a pattern, and the second page begins with the mark plus one. In huge pages nothing else is
+/// set, and on hugetlbfs the second page is a hole: clearing huge pages costs most of the time.
 const MARK: u8 = 0x5a;
 /// Where a fresh file's offset stands, so that a call that moves it is seen.
-const OFFSET: i64 = 5;
+pub const OFFSET: i64 = 5;
 
 /// The file and what belongs to it.
 pub struct World {
-    /// What backs the file.
-    pub kind: Kind,
+    /// What the row was instantiated with.
+    pub given: Given,
     /// The file, through its first descriptor unless a row replaced it (`via`).
     pub fd: OwnedFd,
     /// Size of one page of this kind, bytes.
@@ -34,13 +34,15 @@ pub struct World {
     pub kept: Vec<OwnedFd>,
     /// A mapping that the operation made and `after` looks at.
     pub new: Option<Map>,
+    /// A descriptor that the row's door wants from before the seal.
+    pub(crate) early: Option<OwnedFd>,
     before: Option<Looks>,
 }
 
 /// How a file looks from outside.
 #[derive(Clone, PartialEq, Eq)]
 struct Looks {
-    offset: i64,
+    offset: Sys,
     size: u64,
     blocks: i64,
     mode: u32,
@@ -71,43 +73,81 @@ fn word(error: impl std::fmt::Display) -> String {
 }
 
 /// A memfd that can be sealed: two pages, marked, offset 5, nothing mapped.
-pub fn fresh(kind: Kind) -> Setup {
-    with_flags(kind, mfd::ALLOW_SEALING)
+pub fn fresh(given: Given) -> Setup {
+    with_flags(given, mfd::ALLOW_SEALING)
 }
 
 /// As `fresh`, with these flags of `memfd_create(2)`.
-pub fn with_flags(kind: Kind, flags: u32) -> Setup {
+pub fn with_flags(given: Given, flags: u32) -> Setup {
+    let kind = given.kind;
     let fd = sys::memfd_create("memfd-seals", mfd::CLOEXEC | kind.flags() | flags).map_err(word)?;
-    let page = kind.page();
-    World::over(kind, fd, page)
+    World::over(given, fd, kind.page())
 }
 
-/// The usual case: an old writable mapping, then F_SEAL_FS_WRITE.
-pub fn sealed(kind: Kind) -> Setup {
-    fresh(kind)?.map(RW)?.seal(seal::FS_WRITE)
+/// The usual case: an old writable mapping, then the row's seals. With F_SEAL_WRITE, which is
+/// refused while there is such a mapping, there is none.
+pub fn sealed(given: Given) -> Setup {
+    let world = fresh(given)?;
+    let world = if given.seals & seal::WRITE == 0 { world.map(RW)? } else { world };
+    world.seal(given.seals)
+}
+
+/// The row's seals, and nothing was ever mapped.
+pub fn sealed_unmapped(given: Given) -> Setup {
+    fresh(given)?.seal(given.seals)
 }
 
 /// As `sealed`, acting through another descriptor opened after the seal.
-pub fn sealed_reopened(kind: Kind, flags: c_int) -> Setup {
-    sealed(kind)?.via(flags)
+pub fn sealed_reopened(given: Given, flags: c_int) -> Setup {
+    sealed(given)?.via(flags)
+}
+
+/// A shared mapping of these bytes of the file, aligned to `page`.
+fn aligned(fd: &OwnedFd, size: usize, page: usize) -> Sys<Map> {
+    let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let room = Map::at(0, size + page, libc::PROT_NONE, anonymous, -1, 0)?;
+    let addr = room.addr().next_multiple_of(page);
+    drop(room);
+    Map::at(addr, size, RW, libc::MAP_SHARED, fd.as_raw_fd(), 0)
 }
 
 impl World {
     /// Sizes and marks a file, and makes a world of it.
-    pub fn over(kind: Kind, fd: OwnedFd, page: usize) -> Setup {
-        let size = 2 * page;
-        nix::unistd::ftruncate(&fd, size as i64).map_err(word)?;
-        let world =
-            World { kind, fd, page, size, old: None, kept: Vec::new(), new: None, before: None };
-        let map = Map::new(size, RW, libc::MAP_SHARED, &world.fd, 0).map_err(word)?;
+    pub fn over(given: Given, fd: OwnedFd, page: usize) -> Setup {
+        let world = World::inherited(given, fd).with_page(page);
+        let size = world.size;
+        nix::unistd::ftruncate(&world.fd, size as i64).map_err(word)?;
+        let map = aligned(&world.fd, size, page).map_err(word)?;
+        if given.kind == Kind::Thp {
+            map.advise(0, size, libc::MADV_HUGEPAGE).map_err(word)?;
+        }
         map.store(0, MARK);
-        if kind != Kind::Hugetlb {
+        if given.kind != Kind::Hugetlb {
             map.store(page, MARK + 1);
+        }
+        if !given.kind.is_huge() {
             (64..page).for_each(|at| map.store(at, at as u8));
             (page + 64..size).for_each(|at| map.store(at, (at + 1) as u8));
         }
+        if given.kind == Kind::Thp {
+            // Two bytes were touched: any smaller pages would not fill the file.
+            let blocks = nix::sys::stat::fstat(&world.fd).map_err(word)?.st_blocks;
+            same("bytes in huge pages", size as i64, blocks * 512)?;
+        }
         world.seek(OFFSET).map_err(word)?;
-        Ok(world)
+        world.open_early()
+    }
+
+    /// A world over a file that somebody else has made.
+    pub(crate) fn inherited(given: Given, fd: OwnedFd) -> World {
+        let (old, new, early, before) = (None, None, None, None);
+        let world =
+            World { given, fd, page: 0, size: 0, old, kept: Vec::new(), new, early, before };
+        world.with_page(given.kind.page())
+    }
+
+    fn with_page(self, page: usize) -> World {
+        World { page, size: 2 * page, ..self }
     }
 
     /// Adds seals, for a setup.
@@ -214,9 +254,9 @@ impl World {
         let reader = File::from(self.reopen(libc::O_RDONLY).map_err(word)?);
         let stat = nix::sys::stat::fstat(&reader).map_err(word)?;
         let contents = sample(&reader, stat.st_size as usize, self.page).map_err(word)?;
-        let here = nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
         Ok(Looks {
-            offset: here.map_err(word)?,
+            // An error of O_PATH's, say, is as good to compare as any offset.
+            offset: nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur),
             size: stat.st_size as u64,
             blocks: stat.st_blocks,
             mode: stat.st_mode,
@@ -273,8 +313,9 @@ impl World {
         same("size", size as i64, nix::sys::stat::fstat(&self.fd).map_err(word)?.st_size)
     }
 
-    /// F_GET_SEALS gives exactly these.
+    /// F_GET_SEALS gives exactly these, beside what such a file has from its beginning.
     pub fn seals_are(&self, seals: u32) -> Check {
+        let seals = seals | self.given.kind.seals();
         same("seals", Ok(seals as i64), sys::get_seals(&self.fd))
     }
 

@@ -8,13 +8,13 @@ use crate::sys::{RO, RW, seal};
 use crate::world::{fresh, sealed};
 use nix::errno::Errno::*;
 
-const COMPAT: Case = Case { needs: &[Need::FsWrite, Need::Compat], rules: &[28], ..CASE };
+const COMPAT: Case = Case { needs: &[Need::Compat], rules: &[28], ..CASE };
 
 pub const CASES: &[Case] = &[
     Case {
         name: "add_seals",
         about: "fcntl64 adds the seal",
-        setup: |kind| fresh(kind)?.map(RW),
+        setup: |given| fresh(given)?.map(RW),
         op: |f| compat::add_seals(f, seal::FS_WRITE),
         expect: Returns(0),
         after: |f| f.seals_are(seal::FS_WRITE),

@@ -15,8 +15,8 @@ pub const CASES: &[Case] = &[
         name: "udmabuf_sealed",
         about: "UDMABUF_CREATE of a file with SHRINK and FS_WRITE fails",
         rules: &[25],
-        needs: &[Need::FsWrite, Need::Udmabuf],
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK | seal::FS_WRITE),
+        needs: &[Need::Udmabuf],
+        setup: |given| fresh(given)?.seal(seal::SHRINK | seal::FS_WRITE),
         op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
         expect: Fails(EINVAL),
         ..CASE
@@ -26,7 +26,7 @@ pub const CASES: &[Case] = &[
         about: "UDMABUF_CREATE of a file with SHRINK alone works",
         rules: &[25],
         needs: &[Need::Udmabuf],
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK),
+        setup: |given| fresh(given)?.seal(seal::SHRINK),
         op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
         expect: Returns(0),
         ..CONTROL
@@ -35,10 +35,10 @@ pub const CASES: &[Case] = &[
         name: "udmabuf_made_before",
         about: "a dma-buf made before the seal can be mapped writable after it",
         rules: &[30],
-        needs: &[Need::FsWrite, Need::Udmabuf],
+        needs: &[Need::Udmabuf],
         on: SHMEM,
-        setup: |kind| {
-            let world = fresh(kind)?.seal(seal::SHRINK)?;
+        setup: |given| {
+            let world = fresh(given)?.seal(seal::SHRINK)?;
             let buffer = udmabuf::create(&world).map_err(|e| format!("UDMABUF_CREATE: {e:?}"))?;
             world.keep(buffer).seal(seal::FS_WRITE)
         },
@@ -54,9 +54,9 @@ pub const CASES: &[Case] = &[
         name: "live_update_sealed",
         about: "a live update refuses to preserve a file that has the seal",
         rules: &[27],
-        needs: &[Need::FsWrite, Need::LiveUpdate],
+        needs: &[Need::LiveUpdate],
         on: SHMEM,
-        setup: |kind| in_session(fresh(kind)?.seal(seal::FS_WRITE)?),
+        setup: |given| in_session(fresh(given)?.seal(seal::FS_WRITE)?),
         op: preserve,
         expect: Fails(EOPNOTSUPP),
         hollow: UNKNOWN_SEAL,
@@ -68,7 +68,7 @@ pub const CASES: &[Case] = &[
         rules: &[27],
         needs: &[Need::LiveUpdate],
         on: SHMEM,
-        setup: |kind| in_session(fresh(kind)?.seal(seal::GROW)?),
+        setup: |given| in_session(fresh(given)?.seal(seal::GROW)?),
         op: preserve,
         starved: Starved::Untried("memfd_luo_preserve() has vmalloc() warn, with a stack"),
         expect: Returns(0),
@@ -78,9 +78,9 @@ pub const CASES: &[Case] = &[
         name: "live_update_then_seal",
         about: "F_ADD_SEALS of the seal on a file that is being preserved fails",
         rules: &[27],
-        needs: &[Need::FsWrite, Need::LiveUpdate],
+        needs: &[Need::LiveUpdate],
         on: SHMEM,
-        setup: |kind| preserved(fresh(kind)?),
+        setup: |given| preserved(fresh(given)?),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Fails(EPERM),
         ..CASE
@@ -91,7 +91,7 @@ pub const CASES: &[Case] = &[
         rules: &[27],
         needs: &[Need::LiveUpdate],
         on: SHMEM,
-        setup: |kind| preserved(fresh(kind)?),
+        setup: |given| preserved(fresh(given)?),
         op: |f| f.add_seals(seal::GROW),
         expect: Fails(EPERM),
         ..CONTROL
@@ -102,8 +102,8 @@ pub const CASES: &[Case] = &[
         rules: &[27],
         needs: &[Need::LiveUpdate],
         on: SHMEM,
-        setup: |kind| {
-            let mut world = preserved(fresh(kind)?)?;
+        setup: |given| {
+            let mut world = preserved(fresh(given)?)?;
             world.kept.clear();
             Ok(world)
         },

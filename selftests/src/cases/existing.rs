@@ -28,8 +28,8 @@ pub const CASES: &[Case] = &[
         name: "store_after_close",
         about: "it does so after every descriptor of the sender is closed",
         rules: &[14],
-        setup: |kind| {
-            let mut world = sealed(kind)?;
+        setup: |given| {
+            let mut world = sealed(given)?;
             let receiver = world.reopen(libc::O_RDONLY).map_err(|e| e.to_string())?;
             world.fd = receiver;
             Ok(world)
@@ -46,8 +46,8 @@ pub const CASES: &[Case] = &[
         name: "mprotect_to_rw",
         about: "an old mapping that was made PROT_NONE for a while can be writable again",
         rules: &[14],
-        setup: |kind| {
-            let world = sealed(kind)?;
+        setup: |given| {
+            let world = sealed(given)?;
             world.old().protect(PROT_NONE).map_err(|e| e.to_string())?;
             Ok(world)
         },
@@ -60,7 +60,7 @@ pub const CASES: &[Case] = &[
         name: "readonly_to_rw",
         about: "an old read-only mapping of an O_RDWR descriptor can be made writable",
         rules: &[15],
-        setup: |kind| fresh(kind)?.map(RO)?.seal(seal::FS_WRITE),
+        setup: |given| fresh(given)?.map(RO)?.seal(seal::FS_WRITE),
         op: |f| Ok(f.old().protect(RW)?),
         expect: Returns(0),
         after: |f| f.reaches_file(f.old()),
@@ -195,7 +195,7 @@ pub const CASES: &[Case] = &[
         name: "proc_mem",
         about: "/proc/self/mem writes into an old writable mapping",
         rules: &[14],
-        setup: |kind| with_proc_mem(sealed(kind)?),
+        setup: |given| with_proc_mem(sealed(given)?),
         op: write_proc_mem,
         expect: Returns(4),
         after: |f| f.byte_is(0, b't'),
@@ -205,9 +205,9 @@ pub const CASES: &[Case] = &[
         name: "uffdio_copy",
         about: "UFFDIO_COPY fills a hole of the file through an old mapping",
         rules: &[14],
-        needs: &[Need::FsWrite, Need::Userfaultfd],
-        setup: |kind| {
-            let world = fresh(kind)?;
+        needs: &[Need::Userfaultfd],
+        setup: |given| {
+            let world = fresh(given)?;
             let hole = world.fallocate(
                 libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
                 0,
@@ -235,11 +235,11 @@ pub const CASES: &[Case] = &[
         name: "io_uring_fixed_buffer",
         about: "io_uring reads into a fixed buffer over an old writable mapping",
         rules: &[14, 30],
-        needs: &[Need::FsWrite, Need::IoUring],
-        setup: |kind| {
+        needs: &[Need::IoUring],
+        setup: |given| {
             let source = sys::memfd_create("source", mfd::CLOEXEC).map_err(|e| e.to_string())?;
             nix::unistd::write(&source, b"test").map_err(|e| e.to_string())?;
-            Ok(sealed(kind)?.keep(source))
+            Ok(sealed(given)?.keep(source))
         },
         op: |f| uring::Fixed::pin(f.old())?.read(&f.kept[0], f.old().addr(), 4),
         starved: uring::NO_WORKER,
@@ -251,9 +251,9 @@ pub const CASES: &[Case] = &[
         name: "io_uring_pinned_before",
         about: "it does so also when the pages were pinned before the seal and the mapping is gone",
         rules: &[30],
-        needs: &[Need::FsWrite, Need::IoUring],
+        needs: &[Need::IoUring],
         on: SHMEM,
-        setup: |kind| fresh(kind)?.map(RW),
+        setup: |given| fresh(given)?.map(RW),
         op: |f| {
             let mut fixed = uring::Fixed::pin(f.old())?;
             let source = sys::memfd_create("source", mfd::CLOEXEC)?;
@@ -272,8 +272,8 @@ pub const CASES: &[Case] = &[
         name: "second_page",
         about: "an old mapping of a part of the file keeps its rights on that part",
         rules: &[14],
-        setup: |kind| {
-            let mut world = fresh(kind)?;
+        setup: |given| {
+            let mut world = fresh(given)?;
             let map = Map::new(world.page, RW, libc::MAP_SHARED, &world.fd, world.page as i64);
             world.old = Some(map.map_err(|e| e.to_string())?);
             world.seal(seal::FS_WRITE)
@@ -297,7 +297,7 @@ pub const CASES: &[Case] = &[
             let child = sys::fork(|| {
                 let map = Map::new(2 * page, RW, libc::MAP_SHARED, &f.fd, 0).expect("map");
                 nix::unistd::write(&writer, b"m").expect("tell");
-                while sys::get_seals(&f.fd) != Ok(seal::FS_WRITE as i64) {
+                while sys::get_seals(&f.fd).is_ok_and(|seals| seals as u32 & seal::FS_WRITE == 0) {
                     std::thread::yield_now();
                 }
                 map.store(1, 9);

@@ -52,7 +52,7 @@ pub const CASES: &[Case] = &[
         name: "shared_rw_reopened",
         about: "it fails through a descriptor opened O_RDWR after the seal",
         rules: &[8, 16],
-        setup: |kind| sealed_reopened(kind, libc::O_RDWR),
+        setup: |given| sealed_reopened(given, libc::O_RDWR),
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Fails(EACCES),
         ..CASE
@@ -61,8 +61,8 @@ pub const CASES: &[Case] = &[
         name: "shared_rw_opened_before",
         about: "it fails through another open file from before the seal",
         rules: &[8, 16],
-        setup: |kind| {
-            let world = fresh(kind)?.via(libc::O_RDWR)?;
+        setup: |given| {
+            let world = fresh(given)?.via(libc::O_RDWR)?;
             sys::add_seals(&world.kept[0], seal::FS_WRITE).map_err(|e| e.to_string())?;
             Ok(world)
         },
@@ -74,7 +74,7 @@ pub const CASES: &[Case] = &[
         name: "shared_rw_through_rdonly",
         about: "through an O_RDONLY descriptor it fails by the ordinary rule",
         rules: &[17],
-        setup: |kind| sealed_reopened(kind, libc::O_RDONLY),
+        setup: |given| sealed_reopened(given, libc::O_RDONLY),
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Fails(EACCES),
         hollow: RDONLY,
@@ -84,7 +84,7 @@ pub const CASES: &[Case] = &[
         name: "shared_rw_with_future_write",
         about: "with F_SEAL_FUTURE_WRITE set too, the errno stays EPERM",
         rules: &[9],
-        setup: |kind| fresh(kind)?.seal(seal::FUTURE_WRITE | seal::FS_WRITE),
+        setup: |given| fresh(given)?.seal(seal::FUTURE_WRITE | seal::FS_WRITE),
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Fails(EPERM),
         hollow: OTHER_SEAL,
@@ -94,7 +94,7 @@ pub const CASES: &[Case] = &[
         name: "shared_rw_with_write",
         about: "with F_SEAL_WRITE set too, the errno stays EPERM",
         rules: &[9],
-        setup: |kind| fresh(kind)?.seal(seal::WRITE | seal::FS_WRITE),
+        setup: |given| fresh(given)?.seal(seal::WRITE | seal::FS_WRITE),
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Fails(EPERM),
         hollow: OTHER_SEAL,
@@ -118,7 +118,7 @@ pub const CASES: &[Case] = &[
         name: "shared_ro_to_rw",
         about: "mprotect(2) of such a mapping to PROT_WRITE fails",
         rules: &[10],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.map(RO),
         op: |f| Ok(f.old().protect(RW)?),
         expect: Fails(EACCES),
         after: |f| readable(f.old()),
@@ -128,7 +128,7 @@ pub const CASES: &[Case] = &[
         name: "shared_none_to_rw",
         about: "mprotect(2) of a PROT_NONE mapping made since to PROT_WRITE fails",
         rules: &[10],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(PROT_NONE),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.map(PROT_NONE),
         op: |f| Ok(f.old().protect(RW)?),
         expect: Fails(EACCES),
         ..CASE
@@ -138,8 +138,8 @@ pub const CASES: &[Case] = &[
         about: "a duplicate of such a mapping by mremap(2) can't be made writable either",
         rules: &[10],
         on: SHMEM,
-        setup: |kind| {
-            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?.map(RO)?;
+        setup: |given| {
+            let mut world = fresh(given)?.seal(seal::FS_WRITE)?.map(RO)?;
             let old = world.old.take().expect("mapped");
             let len = old.len();
             let made = old.remap(0, len, libc::MREMAP_MAYMOVE).map_err(|e| e.to_string())?;
@@ -154,7 +154,7 @@ pub const CASES: &[Case] = &[
         name: "shared_ro_child_to_rw",
         about: "a forked child can't make such a mapping writable either",
         rules: &[10],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.map(RO),
         starved: IN_CHILD,
         op: |f| match sys::in_child(|| f.old().protect(RW).err().map_or(0, |e| e as i32))? {
             sys::Ended::Exit(0) => Ok(0),
@@ -168,7 +168,7 @@ pub const CASES: &[Case] = &[
         name: "shared_ro_proc_mem",
         about: "/proc/self/mem can't write into such a mapping",
         rules: &[10],
-        setup: |kind| with_proc_mem(fresh(kind)?.seal(seal::FS_WRITE)?.map(RO)?),
+        setup: |given| with_proc_mem(fresh(given)?.seal(seal::FS_WRITE)?.map(RO)?),
         op: write_proc_mem,
         expect: Fails(EIO),
         hollow: READ_ONLY,
@@ -178,7 +178,7 @@ pub const CASES: &[Case] = &[
         name: "shared_ro_process_vm_writev",
         about: "process_vm_writev(2) can't write into such a mapping",
         rules: &[10],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.map(RO),
         op: |f| Ok(sys::process_vm_write_self(b"test", f.old().addr())?),
         expect: Fails(EFAULT),
         hollow: READ_ONLY,
@@ -188,8 +188,8 @@ pub const CASES: &[Case] = &[
         name: "shared_ro_userfaultfd",
         about: "userfaultfd can't register such a mapping",
         rules: &[10],
-        needs: &[Need::FsWrite, Need::Userfaultfd],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        needs: &[Need::Userfaultfd],
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.map(RO),
         op: |f| Ok(uffd::register(&uffd::open()?, f.old())?),
         expect: Fails(EPERM),
         ..CASE
@@ -208,8 +208,8 @@ pub const CASES: &[Case] = &[
         name: "private_ro_to_rw",
         about: "a private read-only mapping can be made writable and is isolated from the file",
         rules: &[11],
-        setup: |kind| {
-            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?;
+        setup: |given| {
+            let mut world = fresh(given)?.seal(seal::FS_WRITE)?;
             world.old = Some(world.mmap(RO, MAP_PRIVATE).map_err(|e| e.to_string())?);
             Ok(world)
         },
@@ -222,8 +222,8 @@ pub const CASES: &[Case] = &[
         name: "private_fork",
         about: "copy-on-write across fork(2) of a private mapping works",
         rules: &[11],
-        setup: |kind| {
-            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?;
+        setup: |given| {
+            let mut world = fresh(given)?.seal(seal::FS_WRITE)?;
             world.old = Some(world.mmap(RW, MAP_PRIVATE).map_err(|e| e.to_string())?);
             world.old().store(1, 22);
             Ok(world)
@@ -257,10 +257,10 @@ pub const CASES: &[Case] = &[
         name: "remap_file_pages_rw",
         about: "remap_file_pages(2) on an old writable mapping fails and leaves it as it was",
         rules: &[12],
-        needs: &[Need::FsWrite, Need::RemapFilePages],
+        needs: &[Need::RemapFilePages],
         on: SHMEM,
         setup: sealed,
-        op: |f| Ok(f.old().remap_file_pages(f.page, 1)?),
+        op: |f| Ok(f.old().remap_file_pages(f.page, f.page)?),
         expect: Fails(EACCES),
         after: |f| {
             f.reaches_file(f.old())?;
@@ -272,10 +272,10 @@ pub const CASES: &[Case] = &[
         name: "remap_file_pages_ro",
         about: "remap_file_pages(2) on an old read-only mapping works, and that range can't become writable",
         rules: &[12],
-        needs: &[Need::FsWrite, Need::RemapFilePages],
+        needs: &[Need::RemapFilePages],
         on: SHMEM,
-        setup: |kind| fresh(kind)?.map(RO)?.seal(seal::FS_WRITE),
-        op: |f| Ok(f.old().remap_file_pages(f.page, 1)?),
+        setup: |given| fresh(given)?.map(RO)?.seal(seal::FS_WRITE),
+        op: |f| Ok(f.old().remap_file_pages(f.page, f.page)?),
         starved: Starved::Untried("it maps over the range, which is gone when that fails"),
         expect: Returns(0),
         after: |f| {
@@ -301,7 +301,7 @@ pub const CASES: &[Case] = &[
         name: "future_write_is_eperm",
         about: "with F_SEAL_FUTURE_WRITE alone, the errno is EPERM as ever",
         rules: &[9],
-        setup: |kind| fresh(kind)?.seal(seal::FUTURE_WRITE),
+        setup: |given| fresh(given)?.seal(seal::FUTURE_WRITE),
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Fails(EPERM),
         hollow: OTHER_SEAL,

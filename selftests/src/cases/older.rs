@@ -2,7 +2,6 @@
 //! The seals that were there before: what the series must not change.
 
 use crate::case::*;
-use crate::kind::Kind;
 use crate::need::Need;
 use crate::sys::{RW, mfd, seal};
 use crate::udmabuf;
@@ -20,7 +19,7 @@ pub const CASES: &[Case] = &[
         name: "write_pwrite",
         about: "F_SEAL_WRITE refuses pwrite(2)",
         on: SHMEM,
-        setup: |kind| fresh(kind)?.seal(seal::WRITE),
+        setup: |given| fresh(given)?.seal(seal::WRITE),
         op: |f| f.pwrite(0, b"x"),
         expect: Fails(EPERM),
         ..OLD
@@ -28,7 +27,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "write_punch_hole",
         about: "F_SEAL_WRITE refuses punching a hole",
-        setup: |kind| fresh(kind)?.seal(seal::WRITE),
+        setup: |given| fresh(given)?.seal(seal::WRITE),
         op: |f| f.fallocate(PUNCH, 0, f.page),
         expect: Fails(EPERM),
         ..OLD
@@ -36,7 +35,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "write_still_resizes",
         about: "F_SEAL_WRITE leaves ftruncate(2) and fallocate(2) alone",
-        setup: |kind| fresh(kind)?.seal(seal::WRITE),
+        setup: |given| fresh(given)?.seal(seal::WRITE),
         op: |f| {
             f.ftruncate(f.page)?;
             f.fallocate(0, 0, f.size)
@@ -49,7 +48,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "write_with_writable_map",
         about: "F_SEAL_WRITE is EBUSY while a writable shared mapping exists",
-        setup: |kind| fresh(kind)?.map(RW),
+        setup: |given| fresh(given)?.map(RW),
         op: |f| f.add_seals(seal::WRITE),
         expect: Fails(EBUSY),
         ..OLD
@@ -58,7 +57,7 @@ pub const CASES: &[Case] = &[
         name: "future_write_pwrite",
         about: "F_SEAL_FUTURE_WRITE refuses pwrite(2)",
         on: SHMEM,
-        setup: |kind| fresh(kind)?.map(RW)?.seal(seal::FUTURE_WRITE),
+        setup: |given| fresh(given)?.map(RW)?.seal(seal::FUTURE_WRITE),
         op: |f| f.pwrite(0, b"x"),
         expect: Fails(EPERM),
         ..OLD
@@ -66,7 +65,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "future_write_punch_hole",
         about: "F_SEAL_FUTURE_WRITE refuses punching a hole",
-        setup: |kind| fresh(kind)?.map(RW)?.seal(seal::FUTURE_WRITE),
+        setup: |given| fresh(given)?.map(RW)?.seal(seal::FUTURE_WRITE),
         op: |f| f.fallocate(PUNCH, 0, f.page),
         expect: Fails(EPERM),
         ..OLD
@@ -74,7 +73,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "future_write_mmap",
         about: "F_SEAL_FUTURE_WRITE refuses a writable shared mmap(2) with EPERM",
-        setup: |kind| fresh(kind)?.map(RW)?.seal(seal::FUTURE_WRITE),
+        setup: |given| fresh(given)?.map(RW)?.seal(seal::FUTURE_WRITE),
         op: |f| f.mmap_new(RW, MAP_SHARED),
         expect: Fails(EPERM),
         ..OLD
@@ -82,7 +81,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "shrink",
         about: "F_SEAL_SHRINK refuses a smaller size",
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK),
+        setup: |given| fresh(given)?.seal(seal::SHRINK),
         op: |f| f.ftruncate(f.page),
         expect: Fails(EPERM),
         ..OLD
@@ -90,7 +89,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "grow",
         about: "F_SEAL_GROW refuses a larger size",
-        setup: |kind| fresh(kind)?.seal(seal::GROW),
+        setup: |given| fresh(given)?.seal(seal::GROW),
         op: |f| f.ftruncate(f.size + f.page),
         expect: Fails(EPERM),
         ..OLD
@@ -98,7 +97,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "grow_fallocate",
         about: "F_SEAL_GROW refuses fallocate(2) past EOF",
-        setup: |kind| fresh(kind)?.seal(seal::GROW),
+        setup: |given| fresh(given)?.seal(seal::GROW),
         op: |f| f.fallocate(0, 0, f.size + f.page),
         expect: Fails(EPERM),
         ..OLD
@@ -107,7 +106,7 @@ pub const CASES: &[Case] = &[
         name: "grow_pwrite",
         about: "F_SEAL_GROW refuses a pwrite(2) that starts past EOF",
         on: SHMEM,
-        setup: |kind| fresh(kind)?.seal(seal::GROW),
+        setup: |given| fresh(given)?.seal(seal::GROW),
         op: |f| f.pwrite(f.size, b"x"),
         expect: Fails(EPERM),
         ..OLD
@@ -116,7 +115,7 @@ pub const CASES: &[Case] = &[
         name: "grow_still_writes",
         about: "F_SEAL_GROW leaves a pwrite(2) below EOF alone",
         on: SHMEM,
-        setup: |kind| fresh(kind)?.seal(seal::GROW),
+        setup: |given| fresh(given)?.seal(seal::GROW),
         op: |f| f.pwrite(1, b"x"),
         expect: Returns(1),
         after: |f| f.byte_is(1, b'x'),
@@ -126,7 +125,7 @@ pub const CASES: &[Case] = &[
         name: "udmabuf_write",
         about: "UDMABUF_CREATE refuses a file with F_SEAL_WRITE",
         needs: &[Need::Udmabuf],
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK | seal::WRITE),
+        setup: |given| fresh(given)?.seal(seal::SHRINK | seal::WRITE),
         op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
         expect: Fails(EINVAL),
         ..OLD
@@ -135,7 +134,7 @@ pub const CASES: &[Case] = &[
         name: "udmabuf_future_write",
         about: "UDMABUF_CREATE refuses a file with F_SEAL_FUTURE_WRITE",
         needs: &[Need::Udmabuf],
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK | seal::FUTURE_WRITE),
+        setup: |given| fresh(given)?.seal(seal::SHRINK | seal::FUTURE_WRITE),
         op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
         expect: Fails(EINVAL),
         ..OLD
@@ -145,7 +144,7 @@ pub const CASES: &[Case] = &[
         about: "a writable mapping still grows a hugetlbfs file that has F_SEAL_SEAL only",
         rules: &[29],
         on: HUGETLB,
-        setup: |kind| with_flags(kind, 0),
+        setup: |given| with_flags(given, 0),
         op: |f| f.mmap_past_eof(RW, MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
@@ -155,7 +154,7 @@ pub const CASES: &[Case] = &[
         name: "shrink_mmap_past_eof_hugetlb",
         about: "a writable mapping still grows a hugetlbfs file that has F_SEAL_SHRINK only",
         on: HUGETLB,
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK),
+        setup: |given| fresh(given)?.seal(seal::SHRINK),
         op: |f| f.mmap_past_eof(RW, MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
@@ -164,7 +163,8 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_still_chmods_what_is_not_sealed",
         about: "without F_SEAL_EXEC the execute bits can be changed",
-        setup: |kind: Kind| with_flags(kind, mfd::ALLOW_SEALING | mfd::EXEC),
+        on: BARE,
+        setup: |given| with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC),
         op: |f| {
             let mode = nix::sys::stat::Mode::from_bits_retain(0o644);
             Ok(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0)?)

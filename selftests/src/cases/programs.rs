@@ -76,8 +76,8 @@ pub const CASES: &[Case] = &[
         about: "the kernel's own memfd_test passes on hugetlbfs",
         on: OWN,
         needs: &[Need::MemfdTest],
-        setup: |kind| match crate::need::kind_missing(Kind::Hugetlb) {
-            None => program(kind),
+        setup: |given| match crate::need::kind_missing(Kind::Hugetlb) {
+            None => program(given),
             Some(reason) => Err(reason),
         },
         op: |_| memfd_test(&["hugetlbfs"]),
@@ -87,8 +87,8 @@ pub const CASES: &[Case] = &[
 ];
 
 /// A program makes its own files; this world is only there to be the row's.
-fn program(_: Kind) -> Setup {
-    fresh(Kind::Shmem)
+fn program(_: Given) -> Setup {
+    fresh(Given::of(Kind::Shmem))
 }
 
 /// What `memfd-seals replay` prints, and its exit code.

@@ -49,7 +49,7 @@ pub const CASES: &[Case] = &[
         name: "reopened",
         about: "ftruncate(2) through a descriptor opened after the seal fails",
         rules: &[5, 16],
-        setup: |kind| sealed_reopened(kind, libc::O_WRONLY),
+        setup: |given| sealed_reopened(given, libc::O_WRONLY),
         op: |f| f.ftruncate(0),
         expect: Fails(EPERM),
         ..CASE
@@ -76,7 +76,7 @@ pub const CASES: &[Case] = &[
         name: "io_uring_ftruncate",
         about: "an io_uring ftruncate fails",
         rules: &[5],
-        needs: &[Need::FsWrite, Need::IoUring],
+        needs: &[Need::IoUring],
         setup: sealed,
         op: |f| uring::ftruncate(f, 0),
         starved: uring::NO_WORKER,
@@ -182,7 +182,7 @@ pub const CASES: &[Case] = &[
         name: "io_uring_fallocate",
         about: "an io_uring fallocate fails",
         rules: &[7],
-        needs: &[Need::FsWrite, Need::IoUring],
+        needs: &[Need::IoUring],
         setup: sealed,
         op: |f| uring::fallocate(f, PUNCH, 0, f.page as u64),
         starved: uring::NO_WORKER,
@@ -193,7 +193,7 @@ pub const CASES: &[Case] = &[
         name: "mmap_past_eof",
         about: "a private writable mapping longer than the file is made and does not grow it",
         rules: &[24],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE),
         op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
@@ -204,7 +204,7 @@ pub const CASES: &[Case] = &[
         name: "mmap_past_eof_through_rdonly",
         about: "the same through an O_RDONLY descriptor, which a receiver may hold",
         rules: &[24],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.via(libc::O_RDONLY),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.via(libc::O_RDONLY),
         op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
@@ -215,8 +215,8 @@ pub const CASES: &[Case] = &[
         name: "touch_past_eof",
         about: "touching such a mapping past EOF raises SIGBUS",
         rules: &[24],
-        setup: |kind| {
-            let mut f = fresh(kind)?.seal(seal::FS_WRITE)?;
+        setup: |given| {
+            let mut f = fresh(given)?.seal(seal::FS_WRITE)?;
             let map = Map::new(2 * f.size, RW, libc::MAP_PRIVATE, &f.fd, 0);
             f.old = Some(map.map_err(|e| e.to_string())?);
             Ok(f)
@@ -231,7 +231,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "grow_seal_mmap_past_eof",
         about: "with F_SEAL_GROW alone, a mapping longer than the file does not grow it (see patch 1)",
-        setup: |kind| fresh(kind)?.seal(seal::GROW),
+        setup: |given| fresh(given)?.seal(seal::GROW),
         op: |f| f.mmap_past_eof(RW, libc::MAP_SHARED),
         expect: Returns(0),
         after: |f| f.unchanged(),
@@ -240,7 +240,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "grow_seal_mmap_past_eof_through_rdonly",
         about: "the same, private and through an O_RDONLY descriptor (see patch 1)",
-        setup: |kind| fresh(kind)?.seal(seal::GROW)?.via(libc::O_RDONLY),
+        setup: |given| fresh(given)?.seal(seal::GROW)?.via(libc::O_RDONLY),
         op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
@@ -286,7 +286,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "future_write_alone_loses_contents",
         about: "with F_SEAL_FUTURE_WRITE alone, shrink and grow zero the file: what FS_WRITE stops",
-        setup: |kind| fresh(kind)?.map(RW)?.seal(seal::FUTURE_WRITE),
+        setup: |given| fresh(given)?.map(RW)?.seal(seal::FUTURE_WRITE),
         op: |f| {
             f.ftruncate(0)?;
             f.ftruncate(f.size)
@@ -299,8 +299,8 @@ pub const CASES: &[Case] = &[
     Case {
         name: "future_write_shrink_grow_still_allocates",
         about: "with FUTURE_WRITE|SHRINK|GROW, fallocate(2) inside i_size still allocates",
-        setup: |kind| {
-            let world = fresh(kind)?;
+        setup: |given| {
+            let world = fresh(given)?;
             world.seal(seal::FUTURE_WRITE | seal::SHRINK | seal::GROW)
         },
         op: |f| f.fallocate(0, 0, f.size),

@@ -2,7 +2,6 @@
 //! Setting the seal, and what F_GET_SEALS says of it.
 
 use crate::case::*;
-use crate::kind::Kind;
 use crate::sys::{self, RO, RW, mfd, seal};
 use crate::world::{fresh, same, sealed, with_flags};
 use nix::errno::Errno::*;
@@ -15,7 +14,7 @@ pub const CASES: &[Case] = &[
         name: "with_writable_map",
         about: "F_ADD_SEALS succeeds while a writable shared mapping exists, which goes on working",
         rules: &[1],
-        setup: |kind| fresh(kind)?.map(RW),
+        setup: |given| fresh(given)?.map(RW),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Returns(0),
         after: |f| f.reaches_file(f.old()),
@@ -25,7 +24,7 @@ pub const CASES: &[Case] = &[
         name: "with_pinned_page",
         about: "F_ADD_SEALS succeeds at once while a page is pinned by a pipe",
         rules: &[1],
-        setup: |kind| pinned(fresh(kind)?.map(RW)?),
+        setup: |given| pinned(fresh(given)?.map(RW)?),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Returns(0),
         ..CASE
@@ -34,6 +33,7 @@ pub const CASES: &[Case] = &[
         name: "get_seals_is_exact",
         about: "F_GET_SEALS reports 0x40 and neither SHRINK nor GROW",
         rules: &[2],
+        on: BARE,
         setup: sealed,
         op: |f| Ok(sys::get_seals(&f.fd)?),
         expect: Returns(0x40),
@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
         name: "after_seal_seal",
         about: "F_SEAL_SEAL keeps it from being added",
         rules: &[20],
-        setup: |kind| fresh(kind)?.seal(seal::SEAL),
+        setup: |given| fresh(given)?.seal(seal::SEAL),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Fails(EPERM),
         hollow: NOT_FS_WRITE,
@@ -63,7 +63,7 @@ pub const CASES: &[Case] = &[
         name: "through_rdonly",
         about: "a descriptor opened O_RDONLY can't add it",
         rules: &[20],
-        setup: |kind| fresh(kind)?.via(libc::O_RDONLY),
+        setup: |given| fresh(given)?.via(libc::O_RDONLY),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Fails(EPERM),
         hollow: NOT_FS_WRITE,
@@ -73,7 +73,7 @@ pub const CASES: &[Case] = &[
         name: "through_wronly",
         about: "a descriptor opened O_WRONLY can add it",
         rules: &[20],
-        setup: |kind| fresh(kind)?.via(libc::O_WRONLY),
+        setup: |given| fresh(given)?.via(libc::O_WRONLY),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Returns(0),
         after: |f| f.seals_are(seal::FS_WRITE),
@@ -83,7 +83,8 @@ pub const CASES: &[Case] = &[
         name: "without_allow_sealing",
         about: "a memfd that was not created for sealing does not take it",
         rules: &[20],
-        setup: |kind| with_flags(kind, 0),
+        on: BARE,
+        setup: |given| with_flags(given, 0),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Fails(EPERM),
         hollow: NOT_FS_WRITE,
@@ -103,7 +104,7 @@ pub const CASES: &[Case] = &[
         name: "with_shrink_and_grow",
         about: "FS_WRITE, SHRINK and GROW in one call, for receivers that look for these, set all three",
         rules: &[2],
-        setup: |kind| fresh(kind)?.map(RW),
+        setup: |given| fresh(given)?.map(RW),
         op: |f| f.add_seals(seal::FS_WRITE | seal::SHRINK | seal::GROW),
         expect: Returns(0),
         after: |f| f.seals_are(seal::FS_WRITE | seal::SHRINK | seal::GROW),
@@ -123,7 +124,7 @@ pub const CASES: &[Case] = &[
         name: "on_noexec_seal",
         about: "a memfd created with MFD_NOEXEC_SEAL takes it beside F_SEAL_EXEC",
         rules: &[20],
-        setup: |kind| with_flags(kind, mfd::NOEXEC_SEAL),
+        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
         op: |f| f.add_seals(seal::FS_WRITE),
         expect: Returns(0),
         after: |f| f.seals_are(seal::FS_WRITE | seal::EXEC),
@@ -143,7 +144,7 @@ pub const CASES: &[Case] = &[
         name: "write_seal_with_old_readonly_map",
         about: "F_SEAL_WRITE afterwards is EBUSY while an old mapping is left that may become writable",
         rules: &[22],
-        setup: |kind| fresh(kind)?.map(RO)?.seal(seal::FS_WRITE),
+        setup: |given| fresh(given)?.map(RO)?.seal(seal::FS_WRITE),
         op: |f| f.add_seals(seal::WRITE),
         expect: Fails(EBUSY),
         hollow: NOT_FS_WRITE,
@@ -153,8 +154,8 @@ pub const CASES: &[Case] = &[
         name: "write_seal_with_pinned_page",
         about: "F_SEAL_WRITE afterwards is EBUSY while a pipe pins a page",
         rules: &[22],
-        setup: |kind| {
-            let mut world = pinned(fresh(kind)?.map(RW)?)?;
+        setup: |given| {
+            let mut world = pinned(fresh(given)?.map(RW)?)?;
             world.old = None;
             world.seal(seal::FS_WRITE)
         },
@@ -167,7 +168,7 @@ pub const CASES: &[Case] = &[
         name: "write_seal_with_new_readonly_map",
         about: "F_SEAL_WRITE afterwards does not count a shared mapping made since",
         rules: &[22],
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE)?.map(RO),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE)?.map(RO),
         op: |f| f.add_seals(seal::WRITE),
         expect: Returns(0),
         after: |f| f.seals_are(seal::FS_WRITE | seal::WRITE),
@@ -178,8 +179,8 @@ pub const CASES: &[Case] = &[
         name: "write_seal_after_unmap",
         about: "F_SEAL_WRITE afterwards succeeds once the old mapping is gone",
         rules: &[22],
-        setup: |kind| {
-            let mut world = sealed(kind)?;
+        setup: |given| {
+            let mut world = sealed(given)?;
             world.old = None;
             Ok(world)
         },
@@ -192,7 +193,8 @@ pub const CASES: &[Case] = &[
         name: "exec_seal_implies_as_ever",
         about: "F_SEAL_EXEC on an executable file implies SHRINK, GROW, WRITE, FUTURE_WRITE, no more",
         rules: &[23],
-        setup: |kind| with_flags(kind, mfd::ALLOW_SEALING | mfd::EXEC),
+        on: BARE,
+        setup: |given| with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC),
         op: |f| f.add_seals(seal::EXEC),
         expect: Returns(0),
         after: |f| f.seals_are(0x3e),
@@ -202,7 +204,8 @@ pub const CASES: &[Case] = &[
         name: "exec_seal_after_it",
         about: "F_SEAL_EXEC on an executable file that has FS_WRITE adds the same seals to it",
         rules: &[23],
-        setup: |kind| with_flags(kind, mfd::ALLOW_SEALING | mfd::EXEC)?.seal(seal::FS_WRITE),
+        on: BARE,
+        setup: |given| with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC)?.seal(seal::FS_WRITE),
         op: |f| f.add_seals(seal::EXEC),
         expect: Returns(0),
         after: |f| f.seals_are(0x7e),
@@ -226,8 +229,8 @@ pub const CASES: &[Case] = &[
         name: "survives_close",
         about: "closing the descriptor that added it upsets no count",
         rules: &[26],
-        setup: |kind| {
-            let world = fresh(kind)?.via(libc::O_RDWR)?;
+        setup: |given| {
+            let world = fresh(given)?.via(libc::O_RDWR)?;
             sys::add_seals(&world.kept[0], seal::FS_WRITE).map_err(|e| e.to_string())?;
             Ok(world)
         },
@@ -249,6 +252,5 @@ pub fn pinned(world: crate::world::World) -> Setup {
         [std::os::fd::AsRawFd::as_raw_fd(&writer) as usize, &raw const slice as usize, 1, 0, 0, 0];
     let moved = sys::call(libc::SYS_vmsplice, args).map_err(|e| format!("vmsplice: {e:?}"))?;
     same("vmspliced", 16, moved)?;
-    debug_assert!(world.kind != Kind::Own);
     Ok(world.keep(reader).keep(writer))
 }

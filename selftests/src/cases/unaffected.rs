@@ -2,7 +2,6 @@
 //! What the seal leaves alone: reading, attributes, other seals and other files.
 
 use crate::case::*;
-use crate::kind::Kind;
 use crate::need::Need;
 use crate::sys::{self, RW, mfd, seal};
 use crate::world::{World, fresh, readable, same, sealed, sealed_reopened, with_flags};
@@ -119,8 +118,8 @@ pub const CASES: &[Case] = &[
         about: "a lease can be taken, where the file system has leases",
         rules: &[18],
         on: SHMEM,
-        setup: |kind| {
-            let mut world = fresh(kind)?.seal(seal::FS_WRITE)?.via(libc::O_RDONLY)?;
+        setup: |given| {
+            let mut world = fresh(given)?.seal(seal::FS_WRITE)?.via(libc::O_RDONLY)?;
             world.kept.clear();
             Ok(world)
         },
@@ -132,7 +131,7 @@ pub const CASES: &[Case] = &[
         name: "read_through_rdonly",
         about: "a receiver that opens it O_RDONLY reads and maps it",
         rules: &[18],
-        setup: |kind| sealed_reopened(kind, libc::O_RDONLY),
+        setup: |given| sealed_reopened(given, libc::O_RDONLY),
         op: crate::world::map_ro,
         expect: Returns(0),
         after: |f| readable(f.made()),
@@ -141,7 +140,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_seal_fchmod",
         about: "F_SEAL_EXEC forbids changing the execute bits (see patch 2)",
-        setup: |kind| with_flags(kind, mfd::NOEXEC_SEAL),
+        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
         expect: Fails(EPERM),
         ..CONTROL
@@ -149,7 +148,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_seal_fchmod_other_bits",
         about: "F_SEAL_EXEC leaves the other bits alone",
-        setup: |kind| with_flags(kind, mfd::NOEXEC_SEAL),
+        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o600)).map(|()| 0)?),
         expect: Returns(0),
         after: |f| mode_is(f, 0o600),
@@ -158,7 +157,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "shrink_seal_still_grows",
         about: "F_SEAL_SHRINK alone forbids shrinking only",
-        setup: |kind| fresh(kind)?.seal(seal::SHRINK),
+        setup: |given| fresh(given)?.seal(seal::SHRINK),
         op: |f| f.ftruncate(f.size + f.page),
         expect: Returns(0),
         after: |f| {
@@ -170,7 +169,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "grow_seal_still_shrinks",
         about: "F_SEAL_GROW alone forbids growing only",
-        setup: |kind| fresh(kind)?.seal(seal::GROW),
+        setup: |given| fresh(given)?.seal(seal::GROW),
         op: |f| f.ftruncate(f.page),
         expect: Returns(0),
         after: |f| {
@@ -195,7 +194,7 @@ pub const CASES: &[Case] = &[
         about: "a file of an ordinary tmpfs is written, mapped and resized as ever",
         rules: &[29],
         on: OWN,
-        setup: |kind| tmpfs_file(kind)?.map(RW),
+        setup: |given| tmpfs_file(given)?.map(RW),
         op: |f| {
             f.pwrite(1, b"x")?;
             f.fallocate(0, 0, f.size + f.page)?;
@@ -241,7 +240,7 @@ fn mode_is(world: &mut World, mode: u32) -> Check {
 }
 
 /// A file on a tmpfs: the guest's /tmp, or /dev/shm elsewhere.
-fn tmpfs_file(kind: Kind) -> Setup {
+fn tmpfs_file(given: Given) -> Setup {
     let folder = ["/dev/shm", "/tmp"]
         .into_iter()
         .find(|folder| {
@@ -256,5 +255,5 @@ fn tmpfs_file(kind: Kind) -> Setup {
     let fd = nix::fcntl::open(path.as_str(), flags, Mode::from_bits_retain(0o600))
         .map_err(|e| e.to_string())?;
     nix::unistd::unlink(path.as_str()).map_err(|e| e.to_string())?;
-    World::over(kind, fd, kind.page())
+    World::over(given, fd, given.kind.page())
 }

@@ -2,6 +2,7 @@
 //! Every call that writes into the file.
 
 use crate::case::*;
+use crate::door::{READERS, WRITERS};
 use crate::need::Need;
 use crate::sys::{self, RW, mfd, seal};
 use crate::world::{World, fresh, same, sealed, sealed_reopened};
@@ -14,11 +15,26 @@ pub const CASES: &[Case] = &[
     Case {
         name: "pwrite",
         about: "pwrite(2) inside i_size fails and changes nothing",
-        rules: &[3],
+        rules: &[3, 16],
         on: SHMEM,
+        under: NO_WRITE,
+        through: WRITERS,
         setup: sealed,
         op: |f| f.pwrite(0, b"x"),
         expect: Fails(EPERM),
+        ..CASE
+    },
+    Case {
+        name: "pwrite_readers",
+        about: "pwrite(2) through a descriptor that can't write is EBADF as ever",
+        rules: &[17],
+        on: SHMEM,
+        under: NO_WRITE,
+        through: READERS,
+        setup: sealed,
+        op: |f| f.pwrite(0, b"x"),
+        expect: Fails(EBADF),
+        hollow: Deviation::Passes("the descriptor can't write"),
         ..CASE
     },
     Case {
@@ -36,7 +52,7 @@ pub const CASES: &[Case] = &[
         about: "write(2) fails also where nothing was ever mapped",
         rules: &[3],
         on: SHMEM,
-        setup: |kind| fresh(kind)?.seal(seal::FS_WRITE),
+        setup: |given| fresh(given)?.seal(seal::FS_WRITE),
         op: |f| f.write(b"test"),
         expect: Fails(EPERM),
         ..CASE
@@ -49,7 +65,7 @@ pub const CASES: &[Case] = &[
         setup: sealed,
         op: |f| f.write(b"test"),
         expect: Fails(EINVAL),
-        hollow: NO_WRITE,
+        hollow: HUGETLB_NEVER,
         ..CASE
     },
     Case {
@@ -60,7 +76,7 @@ pub const CASES: &[Case] = &[
         setup: sealed,
         op: |f| f.write(b""),
         expect: Fails(EINVAL),
-        hollow: NO_WRITE,
+        hollow: HUGETLB_NEVER,
         ..CASE
     },
     Case {
@@ -160,7 +176,7 @@ pub const CASES: &[Case] = &[
         about: "write(2) through an O_APPEND descriptor fails",
         rules: &[3],
         on: SHMEM,
-        setup: |kind| sealed_reopened(kind, libc::O_RDWR | libc::O_APPEND),
+        setup: |given| sealed_reopened(given, libc::O_RDWR | libc::O_APPEND),
         op: |f| f.write(b"test"),
         expect: Fails(EPERM),
         ..CASE
@@ -170,7 +186,7 @@ pub const CASES: &[Case] = &[
         about: "write(2) through an O_DIRECT descriptor fails",
         rules: &[3],
         on: SHMEM,
-        setup: |kind| sealed_reopened(kind, libc::O_RDWR | libc::O_DIRECT),
+        setup: |given| sealed_reopened(given, libc::O_RDWR | libc::O_DIRECT),
         op: |f| {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             let page = sys::Map::at(0, f.page, RW, flags, -1, 0)?;
@@ -181,48 +197,14 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "reopened_rdwr",
-        about: "a descriptor opened O_RDWR after the seal can't write",
-        rules: &[16],
-        on: SHMEM,
-        setup: |kind| sealed_reopened(kind, libc::O_RDWR),
-        op: |f| f.pwrite(0, b"x"),
-        expect: Fails(EPERM),
-        ..CASE
-    },
-    Case {
-        name: "reopened_wronly",
-        about: "a descriptor opened O_WRONLY after the seal can't write",
-        rules: &[16],
-        on: SHMEM,
-        setup: |kind| sealed_reopened(kind, libc::O_WRONLY),
-        op: |f| f.pwrite(0, b"x"),
-        expect: Fails(EPERM),
-        ..CASE
-    },
-    Case {
-        name: "opened_before",
-        about: "another open file from before the seal can't write: the seal is the inode's",
-        rules: &[16],
-        on: SHMEM,
-        setup: |kind| {
-            let world = fresh(kind)?.via(libc::O_RDWR)?;
-            sys::add_seals(&world.kept[0], seal::FS_WRITE).map_err(|e| e.to_string())?;
-            Ok(world)
-        },
-        op: |f| f.pwrite(0, b"x"),
-        expect: Fails(EPERM),
-        ..CASE
-    },
-    Case {
         name: "splice",
         about: "splice(2) from a pipe into it fails",
         rules: &[3],
         on: SHMEM,
-        setup: |kind| {
+        setup: |given| {
             let (reader, writer) = nix::unistd::pipe().map_err(|e| e.to_string())?;
             nix::unistd::write(&writer, b"test").map_err(|e| e.to_string())?;
-            Ok(sealed(kind)?.keep(writer).keep(reader))
+            Ok(sealed(given)?.keep(writer).keep(reader))
         },
         op: |f| {
             let reader = f.kept[1].as_raw_fd() as usize;
@@ -237,7 +219,7 @@ pub const CASES: &[Case] = &[
         about: "sendfile(2) from another file into it fails and leaves the source's offset",
         rules: &[3],
         on: SHMEM,
-        setup: |kind| Ok(sealed(kind)?.keep(source()?)),
+        setup: |given| Ok(sealed(given)?.keep(source()?)),
         op: |f| {
             let args = [f.fd.as_raw_fd() as usize, f.kept[0].as_raw_fd() as usize, 0, 4, 0, 0];
             Ok(sys::call(libc::SYS_sendfile, args)?)
@@ -251,7 +233,7 @@ pub const CASES: &[Case] = &[
         about: "copy_file_range(2) from another memfd into it fails and leaves the source's offset",
         rules: &[3],
         on: SHMEM,
-        setup: |kind| Ok(sealed(kind)?.keep(source()?)),
+        setup: |given| Ok(sealed(given)?.keep(source()?)),
         op: |f| {
             let args = [f.kept[0].as_raw_fd() as usize, 0, f.fd.as_raw_fd() as usize, 0, 4, 0];
             Ok(sys::call(libc::SYS_copy_file_range, args)?)
@@ -265,7 +247,7 @@ pub const CASES: &[Case] = &[
         about: "an AIO write fails",
         rules: &[3],
         on: SHMEM,
-        needs: &[Need::FsWrite, Need::Aio],
+        needs: &[Need::Aio],
         setup: sealed,
         op: |f| aio::pwrite(&f.fd, b"test", 0),
         starved: Starved::Or(EAGAIN, "io_submit(2) has no memory for a request"),
@@ -277,7 +259,7 @@ pub const CASES: &[Case] = &[
         about: "an io_uring write fails",
         rules: &[3],
         on: SHMEM,
-        needs: &[Need::FsWrite, Need::IoUring],
+        needs: &[Need::IoUring],
         setup: sealed,
         op: |f| uring::write(f, b"test", 0),
         starved: uring::NO_WORKER,
@@ -288,7 +270,7 @@ pub const CASES: &[Case] = &[
         name: "unsealed",
         about: "a memfd without the seal is written as ever",
         on: SHMEM,
-        setup: |kind| fresh(kind)?.map(RW),
+        setup: |given| fresh(given)?.map(RW),
         op: |f| f.pwrite(1, b"x"),
         expect: Returns(1),
         after: |f| f.byte_is(1, b'x'),
@@ -296,7 +278,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-const NO_WRITE: Deviation = Deviation::Passes("hugetlbfs never had write(2)");
+const HUGETLB_NEVER: Deviation = Deviation::Passes("hugetlbfs never had write(2)");
 
 fn pwritev2(world: &World, offset: i64, flags: c_int) -> Got {
     Ok(sys::pwritev2(&world.fd, b"test", offset, flags)?)
