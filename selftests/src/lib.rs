@@ -6,9 +6,11 @@
 //! what each kind of kernel is predicted to do.
 
 mod aio;
+pub mod bless;
 pub mod case;
 pub mod cases;
 pub mod child;
+pub mod cli;
 pub mod compare;
 mod compat;
 pub mod coverage;
@@ -23,7 +25,9 @@ mod luo;
 pub mod need;
 pub mod predict;
 pub mod replay;
+pub mod report;
 pub mod run;
+pub mod select;
 pub mod sys;
 mod udmabuf;
 mod uffd;
