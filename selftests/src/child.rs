@@ -311,7 +311,7 @@ fn runs_dry(starved: Starved, got: Got) -> bool {
     }
 }
 
-fn meets(expect: Expect, got: Got) -> bool {
+pub(crate) fn meets(expect: Expect, got: Got) -> bool {
     match (expect, got) {
         (Expect::Fails(errno), Err(Stop::Errno(other))) => errno == other,
         (Expect::Dies(signal), Err(Stop::Signal(other))) => signal == other,
@@ -321,7 +321,7 @@ fn meets(expect: Expect, got: Got) -> bool {
     }
 }
 
-fn words(expect: Expect) -> String {
+pub(crate) fn words(expect: Expect) -> String {
     match expect {
         Expect::Fails(errno) => format!("{errno:?}"),
         Expect::Dies(signal) => format!("death by {signal:?}"),
@@ -330,7 +330,7 @@ fn words(expect: Expect) -> String {
     }
 }
 
-fn said(got: Got) -> String {
+pub(crate) fn said(got: Got) -> String {
     match got {
         Ok(value) => format!("{value}"),
         Err(Stop::Errno(errno)) => format!("{errno:?}"),

@@ -7,10 +7,11 @@
 //! seqlock: its first word is odd while it is written, and tells which row it is. One row more, the
 //! live one, is rewritten in place all the time.
 
+pub mod hostile;
 mod processes;
-pub mod throughput;
+mod tries;
 
-pub use processes::{Child, all_succeed, child, receivers};
+pub use processes::{Child, all_succeed, child, pair, receivers};
 
 use crate::region::{ReadOnly, Writable};
 use crate::sys::Map;
@@ -129,9 +130,7 @@ impl Peer {
     /// Waits until it has read this many rows. Errors: it is gone.
     fn wait_for(&mut self, rows: u64) -> Result<(), String> {
         while self.acknowledged < rows {
-            let mut count = [0; 8];
-            self.socket.read_exact(&mut count).map_err(|error| format!("a receiver: {error}"))?;
-            self.acknowledged = u64::from_le_bytes(count);
+            self.acknowledged = await_word(&self.socket)?;
         }
         Ok(())
     }
@@ -154,7 +153,25 @@ pub fn write_rows(
     loss: Loss,
 ) -> Result<(), String> {
     window.store(TOTAL, total);
-    for row in 0..total {
+    write_until(window, peers, total, loss)
+}
+
+/// As `write_rows` of twice as many rows, but the sender dies by SIGKILL in the middle of this one.
+pub fn write_and_die(window: &impl Store, peers: &mut Vec<Peer>, row: u64) -> Result<(), String> {
+    window.store(TOTAL, 2 * row);
+    write_until(window, peers, row, Loss::Fail)?;
+    begin(window, slot(row), row);
+    let died = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    Err(format!("SIGKILL: {died:?}"))
+}
+
+fn write_until(
+    window: &impl Store,
+    peers: &mut Vec<Peer>,
+    until: u64,
+    loss: Loss,
+) -> Result<(), String> {
+    for row in 0..until {
         // The slot's last row was one round ago.
         each(peers, loss, |peer| peer.wait_for((row + 1).saturating_sub(SLOTS)))?;
         for at in [LIVE, slot(row)] {
@@ -162,19 +179,11 @@ pub fn write_rows(
             end(window, at, row);
         }
         window.store(HEAD, row + 1);
-        if (row + 1) % BATCH == 0 || row + 1 == total {
+        if (row + 1) % BATCH == 0 || row + 1 == until {
             each(peers, loss, |peer| tell(&peer.socket, row + 1))?;
         }
     }
-    each(peers, loss, |peer| peer.wait_for(total))
-}
-
-/// As `write_rows`, but the sender dies by SIGKILL in the middle of this row.
-pub fn write_and_die(window: &impl Store, peers: &mut Vec<Peer>, row: u64) -> Result<(), String> {
-    write_rows(window, peers, row, Loss::Fail)?;
-    begin(window, slot(row), row);
-    let died = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
-    Err(format!("SIGKILL: {died:?}"))
+    each(peers, loss, |peer| peer.wait_for(until))
 }
 
 fn each(
@@ -193,7 +202,14 @@ fn each(
     lost
 }
 
-/// Sends a count. A peer that is gone is EPIPE, not SIGPIPE.
+/// Waits for a number. Errors: the peer is gone, or silent for too long.
+fn await_word(mut socket: &UnixStream) -> Result<u64, String> {
+    let mut word = [0; 8];
+    socket.read_exact(&mut word).map_err(|error| format!("the other side: {error}"))?;
+    Ok(u64::from_le_bytes(word))
+}
+
+/// Sends a number. A peer that is gone is EPIPE, not SIGPIPE.
 fn tell(socket: &UnixStream, count: u64) -> Result<(), String> {
     match send(socket.as_raw_fd(), &count.to_le_bytes(), MsgFlags::MSG_NOSIGNAL) {
         Ok(8) => Ok(()),
@@ -245,8 +261,14 @@ fn see_live(view: &impl Load, before: u64) -> Result<u64, String> {
     }
 }
 
-/// After the sender died in the middle of this row: that is what a reader finds there.
-pub fn is_unfinished(view: &impl Load, row: u64) -> Result<(), String> {
+/// What the sender leaves that died in the middle of this row: a row that says so, after whole ones.
+pub fn is_left(view: &impl Load, row: u64) -> Result<(), String> {
+    for whole in (row + 1).saturating_sub(SLOTS)..row {
+        match look(view, slot(whole)) {
+            Found::Row(found) if found == whole => {}
+            other => return Err(format!("row {whole}, after the sender's death: {other:?}")),
+        }
+    }
     match (look(view, slot(row)), view.load(slot(row))) {
         (Found::Unfinished, seq) if seq == 2 * row + 1 => Ok(()),
         (found, seq) => Err(format!("row {row}, in which the sender died: {found:?} ({seq})")),

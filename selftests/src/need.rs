@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
+use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 pub use crate::region::{Probe, probe_seal};
 use crate::sys;
@@ -27,6 +28,10 @@ pub enum Need {
     RemapFilePages,
     /// System V shared memory.
     SysvShm,
+    /// The right to become another user.
+    OtherUid,
+    /// A user namespace of one's own.
+    UserNamespace,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -68,6 +73,8 @@ impl Need {
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
+            Need::OtherUid => Viewer::OtherUid.missing(),
+            Need::UserNamespace => Viewer::OtherNamespace.missing(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }

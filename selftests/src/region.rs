@@ -55,7 +55,7 @@ use crate::sys::{self, Map, RO, RW, Sys, mfd, seal};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 /// What a seal keeps everybody but the holder of an older mapping from doing.
@@ -259,9 +259,9 @@ impl ReadOnly {
     }
 }
 
-impl AsRawFd for ReadOnly {
-    fn as_raw_fd(&self) -> i32 {
-        self.fd.as_raw_fd()
+impl AsFd for ReadOnly {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

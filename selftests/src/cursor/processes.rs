@@ -2,6 +2,7 @@
 //! The receivers: forked children, each with a socket to the sender.
 
 use crate::sys;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -26,53 +27,55 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub fn receivers(
     count: usize,
     work: impl Fn(usize, UnixStream) -> Result<(), String>,
-) -> Result<(Vec<Child>, Vec<UnixStream>), String> {
+) -> (Vec<Child>, Vec<UnixStream>) {
     let (mut children, mut ends) = (Vec::new(), Vec::new());
     for number in 0..count {
-        let (here, there) = pair().map_err(|error| format!("socketpair: {error}"))?;
+        let (here, there) = pair();
         ends.push(here);
         children.push(child(|| {
             // Also those of the receivers before: the end of the sender is seen only when nobody
             // else holds its end of the socket.
             ends.clear();
             work(number, there)
-        })?);
+        }));
     }
-    Ok((children, ends))
+    (children, ends)
 }
 
 /// Forks and runs `work`. What it owns is closed here.
-pub fn child(work: impl FnOnce() -> Result<(), String>) -> Result<Child, String> {
-    let (reader, writer) = nix::unistd::pipe().map_err(|errno| format!("pipe: {errno:?}"))?;
-    let forked = sys::fork(move || {
+pub fn child(work: impl FnOnce() -> Result<(), String>) -> Child {
+    let (reader, writer) = nix::unistd::pipe().expect("pipe");
+    let pid = sys::fork(move || {
         sys::die_with_parent();
         match work() {
             Ok(()) => 0,
             Err(why) => {
-                let _ = File::from(writer).write_all(why.as_bytes());
+                File::from(writer).write_all(why.as_bytes()).expect("the parent reads");
                 1
             }
         }
     });
-    let pid = forked.map_err(|errno| format!("fork: {errno:?}"))?;
-    Ok(Child { pid, words: File::from(reader) })
+    Child { pid: pid.expect("fork"), words: File::from(reader) }
 }
 
-fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
-    let (here, there) = UnixStream::pair()?;
+/// A connected pair of sockets.
+pub fn pair() -> (UnixStream, UnixStream) {
+    let (here, there) = UnixStream::pair().expect("socketpair");
     for end in [&here, &there] {
-        end.set_read_timeout(Some(LONGEST))?;
-        end.set_write_timeout(Some(LONGEST))?;
+        end.set_read_timeout(Some(LONGEST)).expect("SO_RCVTIMEO");
+        end.set_write_timeout(Some(LONGEST)).expect("SO_SNDTIMEO");
     }
-    Ok((here, there))
+    (here, there)
 }
 
 impl Child {
     /// Waits until it has ended. Errors: what it complained of.
     pub fn wait(mut self) -> Result<WaitStatus, String> {
         let mut words = String::new();
-        self.words.read_to_string(&mut words).map_err(|error| format!("a child: {error}"))?;
-        let status = waitpid(self.pid, None).map_err(|errno| format!("waitpid: {errno:?}"))?;
+        self.words.read_to_string(&mut words).expect("a pipe");
+        let status = waitpid(self.pid, None).expect("waitpid");
+        // A panic is the suite's own fault, here as there.
+        assert!(!matches!(status, WaitStatus::Exited(_, 101)), "a child panicked");
         if words.is_empty() { Ok(status) } else { Err(words) }
     }
 
@@ -81,6 +84,14 @@ impl Child {
         match self.wait()? {
             WaitStatus::Exited(_, 0) => Ok(()),
             other => Err(format!("a child ended by {other:?}")),
+        }
+    }
+
+    /// Waits until it has died by SIGKILL.
+    pub fn is_killed(self) -> Result<(), String> {
+        match self.wait()? {
+            WaitStatus::Signaled(_, Signal::SIGKILL, _) => Ok(()),
+            other => Err(format!("a child that should be killed ended by {other:?}")),
         }
     }
 }
