@@ -192,6 +192,11 @@ fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
 /// suite's own: an ERROR, from which nothing follows about the kernel.
 pub struct Wrong(pub String);
 
+/// Fails the row that runs, for this reason.
+pub(crate) fn wrong(why: String) -> ! {
+    std::panic::panic_any(Wrong(why))
+}
+
 /// The test without a fault, and then with each allocation of its operation failing in turn, in a
 /// child of its own each time, until two in a row found none left to fail: how often the kernel
 /// has to refill a cache differs a little between children.

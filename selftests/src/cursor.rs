@@ -223,14 +223,15 @@ fn tell(socket: &UnixStream, count: u64) -> Result<(), String> {
 pub fn read_rows(view: &impl Load, socket: &mut UnixStream, enough: u64) -> Result<u64, String> {
     let (mut next, mut live) = (0, 0);
     loop {
-        let mut bell = [0; 8];
-        match socket.read_exact(&mut bell) {
+        let mut word = [0; 8];
+        match socket.read_exact(&mut word) {
             Ok(()) => {}
             Err(gone) if is_gone(&gone) => return Ok(next),
             Err(error) => return Err(format!("the sender: {error}")),
         }
-        if view.load(HEAD) < u64::from_le_bytes(bell) {
-            return Err(format!("the bell for a row rang before it could be seen, at row {next}"));
+        let bell = u64::from_le_bytes(word);
+        if view.load(HEAD) < bell {
+            return Err(format!("the bell for row {bell} rang before it could be seen"));
         }
         // More may have come since the bell.
         while next < view.load(HEAD) {
@@ -241,7 +242,8 @@ pub fn read_rows(view: &impl Load, socket: &mut UnixStream, enough: u64) -> Resu
             live = see_live(view, live)?;
         }
         let gone = tell(socket, next).is_err();
-        if gone || next == view.load(TOTAL) || next >= enough {
+        // The last bell is waited for, even if its rows have been seen: the sender rings it.
+        if gone || bell == view.load(TOTAL) || next >= enough {
             return Ok(next);
         }
     }

@@ -4,7 +4,7 @@
 use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 pub use crate::region::{Probe, probe_seal};
-use crate::sys;
+use crate::sys::{self, mfd};
 use nix::errno::Errno;
 use std::path::Path;
 use std::sync::OnceLock;

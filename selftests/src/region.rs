@@ -259,6 +259,12 @@ impl ReadOnly {
     }
 }
 
+impl AsRawFd for ReadOnly {
+    fn as_raw_fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+}
+
 impl AsFd for ReadOnly {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

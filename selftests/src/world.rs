@@ -150,15 +150,6 @@ impl World {
         World { page, size: 2 * page, ..self }
     }
 
-    /// A world of a file that was received, as it is but for the offset.
-    pub fn received(kind: Kind, fd: OwnedFd) -> Setup {
-        let size = nix::sys::stat::fstat(&fd).map_err(word)?.st_size as usize;
-        let (old, kept, new, page) = (None, Vec::new(), None, kind.page());
-        let world = World { kind, fd, page, size, old, kept, new, before: None };
-        world.seek(OFFSET).map_err(word)?;
-        Ok(world)
-    }
-
     /// Adds seals, for a setup.
     pub fn seal(self, seals: u32) -> Setup {
         sys::add_seals(&self.fd, seals)

@@ -3,7 +3,7 @@
 
 use super::tries::{TRIES, Try};
 use super::{Store, await_word, content, receivers, tell};
-use crate::case::Check;
+use crate::case::{Check, Given};
 use crate::child::{meets, said, words};
 use crate::kind::Kind;
 use crate::need::Need;
@@ -92,11 +92,11 @@ pub fn tries(viewer: Viewer, sealing: Sealing, need: Option<Need>) -> Check {
     let mine = TRIES.iter().filter(|it| it.needs == need && it.by.contains(&viewer));
     let mine: Vec<&Try> = mine.collect();
     assert!(!mine.is_empty());
-    let pid = nix::unistd::getpid();
-    let size = 2 * Kind::Shmem.page();
-    let (children, ends) = receivers(2, |number, socket| match number {
+    let (pid, size) = (nix::unistd::getpid(), 2 * Kind::Shmem.page());
+    // An honest receiver would refuse a region that is not sealed.
+    let count = if column == Column::Unsealed { 1 } else { 2 };
+    let (mut children, ends) = receivers(count, |number, socket| match number {
         0 => be_hostile(viewer, pid, socket, &mine, column),
-        _ if column == Column::Unsealed => Ok(()),
         _ => be_honest(socket, size),
     });
     let (window, fd) = make(sealing, size);
@@ -105,15 +105,14 @@ pub fn tries(viewer: Viewer, sealing: Sealing, need: Option<Need>) -> Check {
         region::send(end, &[fd.as_raw_fd()], size).expect("send");
     }
     tell(&ends[0], fd.as_raw_fd() as u64)?;
-    let mut children = children.into_iter();
-    let hostile = children.next().expect("two").succeeds();
-    let honest = tell(&ends[1], 1).and_then(|()| {
-        await_word(&ends[1])?;
+    let hostile = children.remove(0).succeeds();
+    let Some((honest, end)) = children.pop().zip(ends.get(1)) else { return hostile };
+    let asked = tell(end, 1).and_then(|()| {
+        await_word(end)?;
         fill(&*window, size, 2);
-        tell(&ends[1], 2)
+        tell(end, 2)
     });
-    let ended = children.next().expect("two").succeeds();
-    if column == Column::Unsealed { hostile } else { hostile.and(ended).and(honest) }
+    hostile.and(honest.succeeds()).and(asked)
 }
 
 /// Which expectation of a try counts.
@@ -158,7 +157,7 @@ fn be_hostile(
     viewer.become_it().expect("probed");
     let mut got = sys::receive(&socket, &mut [0; 8]).expect("a region");
     let sender = Sender { pid, fd: await_word(&socket)? as RawFd };
-    let mut world = World::received(Kind::Shmem, got.descriptors.remove(0))?;
+    let mut world = World::inherited(Given::of(Kind::Shmem), got.descriptors.remove(0));
     let mut complaints = Vec::new();
     for it in tries {
         world.remember()?;

@@ -177,8 +177,8 @@ pub const TRIES: &[Try] = &[
     Try {
         name: "pidfd_getfd",
         op: |_, sender| {
-            let process = sys::pidfd_open(sender.pid)?.as_raw_fd() as usize;
-            let args = [process, sender.fd as usize, 0, 0, 0, 0];
+            let process = sys::pidfd_open(sender.pid)?;
+            let args = [process.as_raw_fd() as usize, sender.fd as usize, 0, 0, 0, 0];
             write_to(sys::own(sys::call(libc::SYS_pidfd_getfd, args)? as i32))
         },
         by: OTHERS,
