@@ -4,6 +4,7 @@
 use crate::case::{Case, Test};
 
 mod compat32;
+mod cursor_window;
 mod devices;
 mod existing;
 mod mapping;
@@ -26,6 +27,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
     ("racing", racing::CASES),
+    ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),
     ("older", older::CASES),
 ];
