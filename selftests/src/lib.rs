@@ -6,6 +6,7 @@
 //! what each kind of kernel is predicted to do.
 
 mod aio;
+mod calls;
 pub mod case;
 pub mod cases;
 pub mod child;

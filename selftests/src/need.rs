@@ -26,6 +26,8 @@ pub enum Need {
     RemapFilePages,
     /// System V shared memory.
     SysvShm,
+    /// Files on shmem that may have large folios, whether or not they have.
+    LargeFolios,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -102,6 +104,7 @@ impl Need {
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
+            Need::LargeFolios => thp_missing(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }

@@ -3,7 +3,9 @@
 
 use crate::case::{Case, Test};
 
+mod asynchronous;
 mod compat32;
+mod copying;
 mod devices;
 mod existing;
 mod mapping;
@@ -12,6 +14,8 @@ mod programs;
 mod resizing;
 mod sealing;
 mod unaffected;
+mod write_edges;
+mod write_flags;
 mod writing;
 
 /// Every file of cases, in the order in which they run.
@@ -19,6 +23,10 @@ const AREAS: &[(&str, &[Case])] = &[
     ("programs", programs::CASES),
     ("sealing", sealing::CASES),
     ("writing", writing::CASES),
+    ("write_flags", write_flags::CASES),
+    ("write_edges", write_edges::CASES),
+    ("copying", copying::CASES),
+    ("asynchronous", asynchronous::CASES),
     ("resizing", resizing::CASES),
     ("mapping", mapping::CASES),
     ("existing", existing::CASES),
