@@ -17,6 +17,7 @@ help:
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
+#: make faults      plants each fault of ci/faults in turn; the suite must notice
 #: make bench       speed, each figure beside what it is compared with
 #:
 #: FILTER=text      only the tests whose name has it
@@ -55,10 +56,10 @@ series:
 harder:
 	@ci/harder-kernels
 
-sites:
-	@ci/remove-each-site
+sites faults:
+	@ci/plant-faults $@
 
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test selftest series harder sites bench
+.PHONY: help qemu-test test selftest series harder sites faults bench

@@ -33,6 +33,9 @@ pub enum Door {
     Received,
     /// The same, while the queued message was the only descriptor left.
     Queued,
+    /// The original one, while a second thread shares the table of descriptors: the kernel then
+    /// takes a reference of the file for each call.
+    Threaded,
     /// Inherited by a forked child, which acts.
     Forked,
     /// Inherited by a program that a child executes, which acts.
@@ -52,6 +55,7 @@ pub const WRITERS: &[Door] = &[
     After(libc::O_RDWR | libc::O_DIRECT),
     Received,
     Queued,
+    Threaded,
     Forked,
     Execed,
 ];
@@ -65,6 +69,7 @@ pub const MAPPERS: &[Door] = &[
     After(libc::O_RDWR | libc::O_DIRECT),
     Received,
     Queued,
+    Threaded,
     Forked,
     Execed,
 ];
@@ -85,6 +90,7 @@ impl Door {
             After(flags) => word(flags),
             Received => "received".into(),
             Queued => "queued".into(),
+            Threaded => "threaded".into(),
             Forked => "forked".into(),
             Execed => "execed".into(),
         }
@@ -134,7 +140,7 @@ impl World {
     pub(crate) fn enter(mut self) -> Result<World, String> {
         let door = self.given.door;
         let fd = match door {
-            Original | Forked | Execed => return Ok(self),
+            Original | Threaded | Forked | Execed => return Ok(self),
             Dup => self.fd.try_clone().map_err(|error| format!("dup: {error}"))?,
             Before(_) => self.early.take().ok_or("the setup made no file")?,
             After(flags) => self.reopen(flags).map_err(said("reopen"))?,
@@ -187,6 +193,13 @@ fn receive(queue: &OwnedFd) -> Sys<OwnedFd> {
 /// Performs a row's operation, in another process if its door is one's.
 pub fn perform(test: Test, world: &mut World) -> Got {
     match test.given.door {
+        Threaded => std::thread::scope(|scope| {
+            let (end, idle) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || idle.recv());
+            let got = (test.case.op)(world);
+            drop(end);
+            got
+        }),
         Forked => {
             let (mut reader, writer) = pipe()?;
             let ended = sys::in_child(|| {

@@ -11,6 +11,7 @@ mod existing;
 mod mapping;
 mod older;
 mod programs;
+mod racing;
 mod resizing;
 mod sealing;
 mod unaffected;
@@ -32,6 +33,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("existing", existing::CASES),
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
+    ("racing", racing::CASES),
     ("unaffected", unaffected::CASES),
     ("older", older::CASES),
 ];

@@ -235,8 +235,6 @@ pub const CASES: &[Case] = &[
         op: |f| f.mmap_past_eof(RW, libc::MAP_SHARED),
         expect: Returns(0),
         after: |f| f.unchanged(),
-        stock: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
-        hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
         ..CONTROL
     },
     Case {
@@ -246,8 +244,6 @@ pub const CASES: &[Case] = &[
         op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
-        stock: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
-        hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
         ..CONTROL
     },
     Case {
