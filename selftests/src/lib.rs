@@ -7,6 +7,7 @@
 
 mod aio;
 pub mod bless;
+mod calls;
 pub mod case;
 pub mod cases;
 pub mod child;
@@ -14,8 +15,8 @@ pub mod cli;
 pub mod compare;
 mod compat;
 pub mod coverage;
-pub mod deviations;
 pub mod cursor;
+pub mod deviations;
 pub mod door;
 pub mod events;
 pub mod fault;
