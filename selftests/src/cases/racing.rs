@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Files that are sealed under way, in each row. The window is left to chance: enough rounds to
 /// see a lock that is missing altogether.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 12;
 
 /// A row whose operation is a race; the fault that it looks for needs no lack of memory.
 const RACE: Case = Case { setup: fresh, starved: STEPS, expect: Returns(0), ..CASE };
