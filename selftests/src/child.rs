@@ -205,6 +205,11 @@ fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
 /// suite's own: an ERROR, from which nothing follows about the kernel.
 pub struct Wrong(pub String);
 
+/// Fails the row that runs, for this reason.
+pub(crate) fn wrong(why: String) -> ! {
+    std::panic::panic_any(Wrong(why))
+}
+
 /// The test without a fault, and then with each allocation of its operation failing in turn, in a
 /// child of its own each time, until two in a row found none left to fail: how often the kernel
 /// has to refill a cache differs a little between children.
@@ -324,7 +329,7 @@ fn runs_dry(starved: Starved, got: Got) -> bool {
     }
 }
 
-fn meets(expect: Expect, got: Got) -> bool {
+pub(crate) fn meets(expect: Expect, got: Got) -> bool {
     match (expect, got) {
         (Expect::Fails(errno), Err(Stop::Errno(other))) => errno == other,
         (Expect::Dies(signal), Err(Stop::Signal(other))) => signal == other,
@@ -334,7 +339,7 @@ fn meets(expect: Expect, got: Got) -> bool {
     }
 }
 
-fn words(expect: Expect) -> String {
+pub(crate) fn words(expect: Expect) -> String {
     match expect {
         Expect::Fails(errno) => format!("{errno:?}"),
         Expect::Dies(signal) => format!("death by {signal:?}"),
@@ -343,7 +348,7 @@ fn words(expect: Expect) -> String {
     }
 }
 
-fn said(got: Got) -> String {
+pub(crate) fn said(got: Got) -> String {
     match got {
         Ok(value) => format!("{value}"),
         Err(Stop::Errno(errno)) => format!("{errno:?}"),

@@ -7,6 +7,7 @@
 
 mod aio;
 pub mod bless;
+mod calls;
 pub mod case;
 pub mod cases;
 pub mod child;
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod compare;
 mod compat;
 pub mod coverage;
+pub mod cursor;
 pub mod deviations;
 pub mod door;
 pub mod events;
@@ -24,6 +26,7 @@ pub mod kind;
 mod luo;
 pub mod need;
 pub mod predict;
+pub mod region;
 pub mod replay;
 pub mod report;
 pub mod run;
