@@ -6,6 +6,7 @@ use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 pub use crate::region::{Probe, probe_seal};
 use crate::sys::{self, mfd};
 use nix::errno::Errno;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -82,6 +83,18 @@ impl Need {
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
     }
+}
+
+/// What nothing here works without. Errors: the line to print.
+pub fn least() -> Result<(), String> {
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)
+        .map_err(|errno| format!("nothing can be tested: memfd_create: {errno:?}"))?;
+    sys::get_seals(&fd)
+        .map_err(|errno| format!("nothing can be tested: F_GET_SEALS: {errno:?}"))?;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::File::open(&path)
+        .map(|_| ())
+        .map_err(|error| format!("nothing can be tested: opening {path}: {error}"))
 }
 
 /// Why this kind of file can't be had; none if it can. Looked up once: see `run.rs`.
