@@ -9,6 +9,7 @@ mod aio;
 mod calls;
 pub mod case;
 pub mod cases;
+mod checks;
 pub mod child;
 pub mod compare;
 mod compat;
