@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 /// The first byte of a fresh file. The next 63 are 0, for rows to write to; in small pages all others
 /// are a pattern, and the second page begins with the mark plus one. In huge pages nothing else is
 /// set, and on hugetlbfs the second page is a hole: clearing huge pages costs most of the time.
-const MARK: u8 = 0x5a;
+pub const MARK: u8 = 0x5a;
 /// Where a fresh file's offset stands, so that a call that moves it is seen.
 pub const OFFSET: i64 = 5;
 

@@ -11,6 +11,7 @@ mod compat32;
 mod compat32_sizes;
 mod copy_ranges;
 mod copying;
+mod cursor_window;
 mod devices;
 mod existing;
 mod mapping;
@@ -46,6 +47,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("compat32", compat32::CASES),
     ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
+    ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),
     ("older", older::CASES),
 ];
