@@ -10,6 +10,7 @@ pub mod bless;
 mod calls;
 pub mod case;
 pub mod cases;
+mod checks;
 pub mod child;
 pub mod cli;
 pub mod compare;

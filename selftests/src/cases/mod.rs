@@ -3,14 +3,20 @@
 
 use crate::case::{Case, Test};
 
+mod allocate_edges;
+mod allocating;
 mod asynchronous;
+mod asynchronous_sizes;
 mod compat32;
+mod compat32_sizes;
+mod copy_ranges;
 mod copying;
 mod cursor_window;
 mod devices;
 mod existing;
 mod mapping;
 mod older;
+mod outgrowing;
 mod programs;
 mod racing;
 mod resizing;
@@ -28,12 +34,18 @@ const AREAS: &[(&str, &[Case])] = &[
     ("write_flags", write_flags::CASES),
     ("write_edges", write_edges::CASES),
     ("copying", copying::CASES),
+    ("copy_ranges", copy_ranges::CASES),
     ("asynchronous", asynchronous::CASES),
+    ("asynchronous_sizes", asynchronous_sizes::CASES),
     ("resizing", resizing::CASES),
+    ("allocating", allocating::CASES),
+    ("allocate_edges", allocate_edges::CASES),
+    ("outgrowing", outgrowing::CASES),
     ("mapping", mapping::CASES),
     ("existing", existing::CASES),
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
+    ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
     ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),

@@ -155,30 +155,6 @@ pub const CASES: &[Case] = &[
         ..CONTROL
     },
     Case {
-        name: "shrink_seal_still_grows",
-        about: "F_SEAL_SHRINK alone forbids shrinking only",
-        setup: |given| fresh(given)?.seal(seal::SHRINK),
-        op: |f| f.ftruncate(f.size + f.page),
-        expect: Returns(0),
-        after: |f| {
-            let got = f.ftruncate(f.page);
-            crate::world::refused("shrinking", EPERM, got)
-        },
-        ..CONTROL
-    },
-    Case {
-        name: "grow_seal_still_shrinks",
-        about: "F_SEAL_GROW alone forbids growing only",
-        setup: |given| fresh(given)?.seal(seal::GROW),
-        op: |f| f.ftruncate(f.page),
-        expect: Returns(0),
-        after: |f| {
-            let got = f.ftruncate(f.size);
-            crate::world::refused("growing", EPERM, got)
-        },
-        ..CONTROL
-    },
-    Case {
         name: "tmpfs_file_takes_no_seal",
         about: "a file of an ordinary tmpfs does not take the seal",
         rules: &[29],
