@@ -14,6 +14,7 @@ mod compat;
 pub mod coverage;
 pub mod deviations;
 pub mod door;
+mod elsewhere;
 pub mod events;
 pub mod fault;
 pub mod feature;

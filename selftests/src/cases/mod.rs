@@ -3,14 +3,22 @@
 
 use crate::case::{Case, Test};
 
+mod busy;
 mod compat32;
+mod creating;
 mod devices;
+mod exec;
 mod existing;
 mod mapping;
+mod namespaces;
+mod objects;
 mod older;
+mod patient;
 mod programs;
 mod racing;
+mod refusing;
 mod resizing;
+mod running;
 mod sealing;
 mod unaffected;
 mod writing;
@@ -18,7 +26,15 @@ mod writing;
 /// Every file of cases, in the order in which they run.
 const AREAS: &[(&str, &[Case])] = &[
     ("programs", programs::CASES),
+    ("creating", creating::CASES),
     ("sealing", sealing::CASES),
+    ("refusing", refusing::CASES),
+    ("busy", busy::CASES),
+    ("patient", patient::CASES),
+    ("objects", objects::CASES),
+    ("exec", exec::CASES),
+    ("running", running::CASES),
+    ("namespaces", namespaces::CASES),
     ("writing", writing::CASES),
     ("resizing", resizing::CASES),
     ("mapping", mapping::CASES),

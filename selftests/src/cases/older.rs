@@ -3,7 +3,7 @@
 
 use crate::case::*;
 use crate::need::Need;
-use crate::sys::{RW, mfd, seal};
+use crate::sys::{RW, seal};
 use crate::udmabuf;
 use crate::world::{fresh, with_flags};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED};
@@ -43,14 +43,6 @@ pub const CASES: &[Case] = &[
         starved: STEPS,
         expect: Returns(0),
         after: |f| f.size_is(f.size),
-        ..OLD
-    },
-    Case {
-        name: "write_with_writable_map",
-        about: "F_SEAL_WRITE is EBUSY while a writable shared mapping exists",
-        setup: |given| fresh(given)?.map(RW),
-        op: |f| f.add_seals(seal::WRITE),
-        expect: Fails(EBUSY),
         ..OLD
     },
     Case {
@@ -158,18 +150,6 @@ pub const CASES: &[Case] = &[
         op: |f| f.mmap_past_eof(RW, MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
-        ..OLD
-    },
-    Case {
-        name: "exec_still_chmods_what_is_not_sealed",
-        about: "without F_SEAL_EXEC the execute bits can be changed",
-        on: BARE,
-        setup: |given| with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC),
-        op: |f| {
-            let mode = nix::sys::stat::Mode::from_bits_retain(0o644);
-            Ok(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0)?)
-        },
-        expect: Returns(0),
         ..OLD
     },
 ];
