@@ -133,7 +133,7 @@ pub const CASES: &[Case] = &[
         name: "other_attributes",
         about: "owner and times can be changed under F_SEAL_EXEC, which drops the set-user-ID bit as ever",
         on: BOTH,
-        needs: &[Need::OtherUsers],
+        needs: &[Need::OtherUid],
         setup: |given| {
             let world = fresh_of(given, 0o4744)?;
             world.seal(seal::EXEC)
@@ -171,7 +171,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bits_in_user_namespace",
         about: "nor by the owner with all rights in a user namespace",
-        needs: &[Need::UserNamespaces],
+        needs: &[Need::UserNamespace],
         op: |f| in_user_namespace(|| chmod(f, 0o777)),
         expect: Fails(EPERM),
         starved: IN_CHILD,
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "of_another_user",
         about: "a user who does not own the file can't chmod it at all: EPERM",
-        needs: &[Need::OtherUsers],
+        needs: &[Need::OtherUid],
         op: |f| as_nobody(|| each([0o600, 0o666, 0o777], |mode| chmod(f, *mode))),
         expect: Fails(EPERM),
         starved: IN_CHILD,

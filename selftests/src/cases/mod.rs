@@ -3,9 +3,12 @@
 
 use crate::case::{Case, Test};
 
+mod asynchronous;
 mod busy;
 mod compat32;
+mod copying;
 mod creating;
+mod cursor_window;
 mod devices;
 mod exec;
 mod existing;
@@ -21,6 +24,8 @@ mod resizing;
 mod running;
 mod sealing;
 mod unaffected;
+mod write_edges;
+mod write_flags;
 mod writing;
 
 /// Every file of cases, in the order in which they run.
@@ -36,12 +41,17 @@ const AREAS: &[(&str, &[Case])] = &[
     ("running", running::CASES),
     ("namespaces", namespaces::CASES),
     ("writing", writing::CASES),
+    ("write_flags", write_flags::CASES),
+    ("write_edges", write_edges::CASES),
+    ("copying", copying::CASES),
+    ("asynchronous", asynchronous::CASES),
     ("resizing", resizing::CASES),
     ("mapping", mapping::CASES),
     ("existing", existing::CASES),
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
     ("racing", racing::CASES),
+    ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),
     ("older", older::CASES),
 ];

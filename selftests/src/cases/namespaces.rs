@@ -147,7 +147,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "scope_2_user_namespace",
         about: "a user namespace is no way around it",
-        needs: &[Need::PidNamespaces, Need::UserNamespaces],
+        needs: &[Need::PidNamespaces, Need::UserNamespace],
         op: |_| scoped(&["2"], || in_user_namespace(|| born(mfd::EXEC))),
         expect: Fails(EACCES),
         ..SCOPED
@@ -202,7 +202,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "without_the_right",
         about: "a process without CAP_SYS_ADMIN over the pid namespace can't set it: EPERM",
-        needs: &[Need::PidNamespaces, Need::UserNamespaces],
+        needs: &[Need::PidNamespaces, Need::UserNamespace],
         op: |_| scoped(&["1"], || in_user_namespace(|| each(["1", "2"], |value| set(value)))),
         expect: Fails(EPERM),
         ..SCOPED
@@ -210,7 +210,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "with_a_user_namespace_of_its_own",
         about: "one that has it over its own pid namespace sets it there",
-        needs: &[Need::PidNamespaces, Need::UserNamespaces],
+        needs: &[Need::PidNamespaces, Need::UserNamespace],
         op: |_| in_user_namespace(|| scoped(&["2"], || born(mfd::EXEC))),
         expect: Fails(EACCES),
         ..SCOPED

@@ -194,7 +194,7 @@ pub const CASES: &[Case] = &[
         rules: &[20],
         on: BOTH,
         under: EACH_SEAL,
-        needs: &[Need::OtherUsers],
+        needs: &[Need::OtherUid],
         setup: |given| {
             let world = fresh(given)?;
             fchmod(&world.fd, Mode::from_bits_retain(0o100)).map_err(|e| e.to_string())?;
@@ -212,7 +212,7 @@ pub const CASES: &[Case] = &[
         rules: &[20],
         on: BOTH,
         under: &[seal::GROW, seal::FS_WRITE],
-        needs: &[Need::OtherUsers],
+        needs: &[Need::OtherUid],
         setup: |given| {
             let world = fresh(given)?.via(O_RDONLY)?;
             fchmod(&world.fd, Mode::from_bits_retain(0o644)).map_err(|e| e.to_string())?;
@@ -234,7 +234,7 @@ pub const CASES: &[Case] = &[
         rules: &[20],
         on: BOTH,
         under: &[seal::GROW, seal::FS_WRITE],
-        needs: &[Need::OtherUsers, Need::UserNamespaces],
+        needs: &[Need::OtherUid, Need::UserNamespace],
         setup: |given| fresh(given)?.seal(seal::SEAL),
         op: |f| {
             let got = as_nobody(|| f.add_seals(f.given.seals));
@@ -252,7 +252,7 @@ pub const CASES: &[Case] = &[
         rules: &[20],
         on: BOTH,
         under: EACH_SEAL,
-        needs: &[Need::UserNamespaces],
+        needs: &[Need::UserNamespace],
         setup: fresh,
         op: |f| in_user_namespace(|| f.add_seals(f.given.seals)),
         expect: Returns(0),
@@ -266,7 +266,7 @@ pub const CASES: &[Case] = &[
         rules: &[3],
         on: SHMEM,
         under: NO_WRITE,
-        needs: &[Need::OtherUsers, Need::UserNamespaces],
+        needs: &[Need::OtherUid, Need::UserNamespace],
         setup: |given| fresh(given)?.seal(given.seals),
         op: |f| {
             let (one, two) = (in_user_namespace(|| f.pwrite(0, b"x")), as_nobody(|| f.write(b"x")));

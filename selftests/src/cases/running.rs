@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
         name: "runs_for_another_user",
         about: "another user runs it too, if its mode lets him",
         under: &[seal::EXEC, seal::FS_WRITE],
-        needs: &[Need::OtherUsers],
+        needs: &[Need::OtherUid],
         rules: &[18],
         setup: |given| program(given)?.seal(given.seals),
         op: |f| as_nobody(|| ran(&f.fd)),

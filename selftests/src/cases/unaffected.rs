@@ -212,7 +212,7 @@ fn mode_is(world: &mut World, mode: u32) -> Check {
 }
 
 /// A file on a tmpfs: the guest's /tmp, or /dev/shm elsewhere.
-fn tmpfs_file(given: Given) -> Setup {
+pub(super) fn tmpfs_file(given: Given) -> Setup {
     let folder = ["/dev/shm", "/tmp"]
         .into_iter()
         .find(|folder| {
