@@ -91,8 +91,8 @@ mod tests {
     #[rstest]
     #[case(None, Kernel::Sealed, false)]
     #[case(Some("some/folder"), Kernel::Sealed, false)]
-    #[case(Some("none"), Kernel::Stock, 6)]
-    #[case(Some("hollow"), Kernel::Hollow, 6)]
+    #[case(Some("none"), Kernel::Stock, true)]
+    #[case(Some("hollow"), Kernel::Hollow, true)]
     fn series_decide_the_prediction(
         #[case] series: Option<&str>,
         #[case] kernel: Kernel,
