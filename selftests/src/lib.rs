@@ -19,6 +19,7 @@ pub mod coverage;
 pub mod cursor;
 pub mod deviations;
 pub mod door;
+mod elsewhere;
 pub mod events;
 pub mod fault;
 pub mod feature;

@@ -7,19 +7,27 @@ mod allocate_edges;
 mod allocating;
 mod asynchronous;
 mod asynchronous_sizes;
+mod busy;
 mod compat32;
 mod compat32_sizes;
 mod copy_ranges;
 mod copying;
+mod creating;
 mod cursor_window;
 mod devices;
+mod exec;
 mod existing;
 mod mapping;
+mod namespaces;
+mod objects;
 mod older;
 mod outgrowing;
+mod patient;
 mod programs;
 mod racing;
+mod refusing;
 mod resizing;
+mod running;
 mod sealing;
 mod unaffected;
 mod write_edges;
@@ -29,7 +37,15 @@ mod writing;
 /// Every file of cases, in the order in which they run.
 const AREAS: &[(&str, &[Case])] = &[
     ("programs", programs::CASES),
+    ("creating", creating::CASES),
     ("sealing", sealing::CASES),
+    ("refusing", refusing::CASES),
+    ("busy", busy::CASES),
+    ("patient", patient::CASES),
+    ("objects", objects::CASES),
+    ("exec", exec::CASES),
+    ("running", running::CASES),
+    ("namespaces", namespaces::CASES),
     ("writing", writing::CASES),
     ("write_flags", write_flags::CASES),
     ("write_edges", write_edges::CASES),

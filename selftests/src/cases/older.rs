@@ -3,9 +3,9 @@
 
 use crate::case::*;
 use crate::need::Need;
-use crate::sys::{RW, mfd, seal};
+use crate::sys::{RW, seal};
 use crate::udmabuf;
-use crate::world::{fresh, with_flags};
+use crate::world::fresh;
 use libc::MAP_SHARED;
 use nix::errno::Errno::*;
 
@@ -13,14 +13,6 @@ use nix::errno::Errno::*;
 const OLD: Case = Case { setup: fresh, ..CONTROL };
 
 pub const CASES: &[Case] = &[
-    Case {
-        name: "write_with_writable_map",
-        about: "F_SEAL_WRITE is EBUSY while a writable shared mapping exists",
-        setup: |given| fresh(given)?.map(RW),
-        op: |f| f.add_seals(seal::WRITE),
-        expect: Fails(EBUSY),
-        ..OLD
-    },
     Case {
         name: "future_write_mmap",
         about: "F_SEAL_FUTURE_WRITE refuses a writable shared mmap(2) with EPERM",
@@ -45,18 +37,6 @@ pub const CASES: &[Case] = &[
         setup: |given| fresh(given)?.seal(seal::SHRINK | seal::FUTURE_WRITE),
         op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
         expect: Fails(EINVAL),
-        ..OLD
-    },
-    Case {
-        name: "exec_still_chmods_what_is_not_sealed",
-        about: "without F_SEAL_EXEC the execute bits can be changed",
-        on: BARE,
-        setup: |given| with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC),
-        op: |f| {
-            let mode = nix::sys::stat::Mode::from_bits_retain(0o644);
-            Ok(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0)?)
-        },
-        expect: Returns(0),
         ..OLD
     },
 ];

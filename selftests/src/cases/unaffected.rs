@@ -3,9 +3,8 @@
 
 use crate::case::*;
 use crate::need::Need;
-use crate::sys::{self, RW, mfd, seal};
-use crate::world::{World, fresh, readable, same, sealed, sealed_reopened, with_flags};
-use nix::errno::Errno::*;
+use crate::sys::{self, RW, seal};
+use crate::world::{World, fresh, readable, same, sealed, sealed_reopened};
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
 
@@ -135,34 +134,6 @@ pub const CASES: &[Case] = &[
         op: crate::world::map_ro,
         expect: Returns(0),
         after: |f| readable(f.made()),
-        ..CASE
-    },
-    Case {
-        name: "exec_seal_fchmod",
-        about: "F_SEAL_EXEC forbids changing the execute bits (see patch 2)",
-        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
-        op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
-        expect: Fails(EPERM),
-        ..CONTROL
-    },
-    Case {
-        name: "exec_seal_fchmod_other_bits",
-        about: "F_SEAL_EXEC leaves the other bits alone",
-        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
-        op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o600)).map(|()| 0)?),
-        expect: Returns(0),
-        after: |f| mode_is(f, 0o600),
-        ..CONTROL
-    },
-    Case {
-        name: "tmpfs_file_takes_no_seal",
-        about: "a file of an ordinary tmpfs does not take the seal",
-        rules: &[29],
-        on: OWN,
-        setup: tmpfs_file,
-        op: |f| f.add_seals(seal::FS_WRITE),
-        expect: Fails(EPERM),
-        hollow: Deviation::Passes("only memfds can be sealed"),
         ..CASE
     },
     Case {
