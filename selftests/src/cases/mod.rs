@@ -7,6 +7,7 @@ mod allocate_edges;
 mod allocating;
 mod asynchronous;
 mod asynchronous_sizes;
+mod blocks;
 mod busy;
 mod compat32;
 mod compat32_sizes;
@@ -17,12 +18,14 @@ mod cursor_window;
 mod devices;
 mod exec;
 mod existing;
+mod holes;
 mod mapping;
 mod namespaces;
 mod objects;
 mod older;
 mod outgrowing;
 mod patient;
+mod pins;
 mod programs;
 mod racing;
 mod refusing;
@@ -60,6 +63,9 @@ const AREAS: &[(&str, &[Case])] = &[
     ("mapping", mapping::CASES),
     ("existing", existing::CASES),
     ("devices", devices::CASES),
+    ("holes", holes::CASES),
+    ("pins", pins::CASES),
+    ("blocks", blocks::CASES),
     ("compat32", compat32::CASES),
     ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
