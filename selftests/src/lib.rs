@@ -20,6 +20,7 @@ pub mod feature;
 pub mod init;
 pub mod kind;
 mod luo;
+pub mod mapped;
 pub mod need;
 pub mod predict;
 pub mod replay;

@@ -2,6 +2,7 @@
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
+use crate::mapped::MADV_COLLAPSE;
 use crate::sys::{self, mfd, seal};
 use nix::errno::Errno;
 use std::path::Path;
@@ -24,6 +25,14 @@ pub enum Need {
     Compat,
     /// remap_file_pages(2).
     RemapFilePages,
+    /// Huge pages that MADV_COLLAPSE puts together.
+    Collapse,
+    /// Compaction of memory when root asks for it.
+    Compaction,
+    /// mseal(2).
+    Mseal,
+    /// Protection keys for pages of user space.
+    Pkeys,
     /// System V shared memory.
     SysvShm,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
@@ -99,6 +108,16 @@ impl Need {
             Need::RemapFilePages => {
                 no_call("remap_file_pages", libc::SYS_remap_file_pages, [0, 0, 1, 0, 0, 0])
             }
+            Need::Collapse => collapse_missing(),
+            Need::Compaction => std::fs::OpenOptions::new()
+                .write(true)
+                .open(COMPACT)
+                .err()
+                .map(|error| format!("{COMPACT}: {error} (needs root and CONFIG_COMPACTION)")),
+            Need::Mseal => no_call("mseal", sys::SYS_MSEAL, [0; 6]),
+            Need::Pkeys => sys::pkey_alloc(0)
+                .err()
+                .map(|errno| format!("no protection keys in this CPU or kernel ({errno:?})")),
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
@@ -148,6 +167,25 @@ fn hugetlb_missing() -> Option<String> {
 
 /// Free huge pages that the suite needs: eight for each of the two cases that run at once.
 const HUGE_PAGES: usize = 16;
+
+/// Writing to it has the kernel move pages together.
+pub const COMPACT: &str = "/proc/sys/vm/compact_memory";
+
+fn collapse_missing() -> Option<String> {
+    let Some(size) = thp_size() else {
+        return Some("no transparent huge pages in this kernel".into());
+    };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let map = match sys::Map::at(0, 2 * size, sys::RW, flags, -1, 0) {
+        Ok(map) => map,
+        Err(errno) => return Some(format!("no memory for a huge page ({errno:?})")),
+    };
+    let at = map.addr().next_multiple_of(size) - map.addr();
+    map.store(at, 1);
+    map.advise(at, size, MADV_COLLAPSE)
+        .err()
+        .map(|errno| format!("no MADV_COLLAPSE, or no memory for a huge page ({errno:?})"))
+}
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
     (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))

@@ -112,12 +112,12 @@ pub fn pwritev2(fd: &impl AsRawFd, data: &[u8], offset: i64, flags: c_int) -> Sy
     result(unsafe { libc::pwritev2(fd.as_raw_fd(), &iov, 1, offset, flags) } as c_long)
 }
 
-/// `process_vm_writev(2)` into this process.
-pub fn process_vm_write_self(data: &[u8], to: usize) -> Sys {
-    let local = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
-    let remote = libc::iovec { iov_base: to as *mut c_void, iov_len: data.len() };
-    // SAFETY: the kernel writes to `to` as it would for another process, checking the mapping.
-    result(unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) } as c_long)
+/// `process_vm_writev(2)` to an address of this process or another.
+pub fn process_vm_write(pid: Pid, data: &[u8], to: usize) -> Sys {
+    let local = [data.as_ptr() as usize, data.len()];
+    let remote = [to, data.len()];
+    let (local, remote) = (local.as_ptr() as usize, remote.as_ptr() as usize);
+    call(libc::SYS_process_vm_writev, [pid.as_raw() as usize, local, 1, remote, 1, 0])
 }
 
 /// A mapping that this process made, unmapped when dropped.
@@ -235,6 +235,18 @@ pub fn in_child(body: impl FnOnce() -> i32) -> Sys<Ended> {
     }
 }
 
+/// A child that shares all memory with this process, which stands still until the child ends.
+pub fn vforked(mut body: impl FnMut()) -> Sys<Pid> {
+    let mut stack = vec![0; 64 << 10];
+    let run = Box::new(|| {
+        body();
+        0
+    });
+    let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK;
+    // SAFETY: the child has a stack of its own, and whose thread's data it uses stands still.
+    unsafe { nix::sched::clone(run, &mut stack, flags, Some(libc::SIGCHLD)) }
+}
+
 /// `pidfd_open(2)`.
 pub fn pidfd_open(child: Pid) -> Sys<OwnedFd> {
     Ok(own(call(libc::SYS_pidfd_open, [child.as_raw() as usize, 0, 0, 0, 0, 0])? as RawFd))
@@ -274,6 +286,24 @@ pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
     }
     let value = value as i32;
     if (-4095..0).contains(&value) { Err(Errno::from_raw(-value)) } else { Ok(value as u32 as i64) }
+}
+
+/// `mseal(2)`, which has the same number everywhere; not every libc knows it.
+pub const SYS_MSEAL: c_long = 462;
+
+/// Denies writes by a protection key.
+pub const PKEY_DISABLE_WRITE: usize = 2;
+
+/// `pkey_alloc(2)` with these rights denied to this thread.
+pub fn pkey_alloc(denied: usize) -> Sys {
+    call(libc::SYS_pkey_alloc, [0, denied, 0, 0, 0, 0])
+}
+
+/// Sets what this thread's protection keys deny; 0: nothing. The CPU must have keys.
+#[cfg(target_arch = "x86_64")]
+pub fn wrpkru(denied: u32) {
+    // SAFETY: denies nothing that Rust's own memory needs if it denies nothing.
+    unsafe { std::arch::asm!("wrpkru", in("eax") denied, in("ecx") 0, in("edx") 0) }
 }
 
 /// Submits one io_uring operation and waits for it. What `entry` points to must outlive the call.

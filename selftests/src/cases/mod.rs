@@ -3,13 +3,23 @@
 
 use crate::case::{Case, Test};
 
+mod advising;
 mod compat32;
 mod devices;
 mod existing;
+mod faulting;
+mod fixed;
 mod mapping;
+mod memory;
 mod older;
+mod paging;
+mod pins;
+mod private;
 mod programs;
+mod protecting;
 mod racing;
+mod reading;
+mod remapping;
 mod resizing;
 mod sealing;
 mod unaffected;
@@ -22,7 +32,17 @@ const AREAS: &[(&str, &[Case])] = &[
     ("writing", writing::CASES),
     ("resizing", resizing::CASES),
     ("mapping", mapping::CASES),
+    ("fixed", fixed::CASES),
+    ("reading", reading::CASES),
+    ("protecting", protecting::CASES),
+    ("private", private::CASES),
     ("existing", existing::CASES),
+    ("remapping", remapping::CASES),
+    ("advising", advising::CASES),
+    ("memory", memory::CASES),
+    ("faulting", faulting::CASES),
+    ("pins", pins::CASES),
+    ("paging", paging::CASES),
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
     ("racing", racing::CASES),

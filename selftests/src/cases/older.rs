@@ -71,14 +71,6 @@ pub const CASES: &[Case] = &[
         ..OLD
     },
     Case {
-        name: "future_write_mmap",
-        about: "F_SEAL_FUTURE_WRITE refuses a writable shared mmap(2) with EPERM",
-        setup: |given| fresh(given)?.map(RW)?.seal(seal::FUTURE_WRITE),
-        op: |f| f.mmap_new(RW, MAP_SHARED),
-        expect: Fails(EPERM),
-        ..OLD
-    },
-    Case {
         name: "shrink",
         about: "F_SEAL_SHRINK refuses a smaller size",
         setup: |given| fresh(given)?.seal(seal::SHRINK),

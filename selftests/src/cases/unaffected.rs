@@ -2,9 +2,8 @@
 //! What the seal leaves alone: reading, attributes, other seals and other files.
 
 use crate::case::*;
-use crate::need::Need;
 use crate::sys::{self, RW, mfd, seal};
-use crate::world::{World, fresh, readable, same, sealed, sealed_reopened, with_flags};
+use crate::world::{World, fresh, same, sealed, with_flags};
 use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
@@ -128,16 +127,6 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "read_through_rdonly",
-        about: "a receiver that opens it O_RDONLY reads and maps it",
-        rules: &[18],
-        setup: |given| sealed_reopened(given, libc::O_RDONLY),
-        op: crate::world::map_ro,
-        expect: Returns(0),
-        after: |f| readable(f.made()),
-        ..CASE
-    },
-    Case {
         name: "exec_seal_fchmod",
         about: "F_SEAL_EXEC forbids changing the execute bits (see patch 2)",
         setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
@@ -206,25 +195,6 @@ pub const CASES: &[Case] = &[
             f.size_is(f.page)?;
             f.reaches_file(f.made())
         },
-        ..CONTROL
-    },
-    Case {
-        name: "sysv_shm",
-        about: "System V shared memory is attached and written as ever",
-        rules: &[29],
-        on: OWN,
-        needs: &[Need::SysvShm],
-        setup: tmpfs_file,
-        op: |_| {
-            let id =
-                sys::call(libc::SYS_shmget, [libc::IPC_PRIVATE as usize, 4096, 0o600, 0, 0, 0])?;
-            let addr = sys::call(libc::SYS_shmat, [id as usize, 0, 0, 0, 0, 0])?;
-            let map = sys::Map::adopt(addr as usize, 4096);
-            map.store(0, 1);
-            sys::call(libc::SYS_shmctl, [id as usize, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
-            Ok(map.load(0) as i64)
-        },
-        expect: Returns(1),
         ..CONTROL
     },
 ];
