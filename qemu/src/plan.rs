@@ -91,8 +91,8 @@ mod tests {
     #[rstest]
     #[case(None, Kernel::Sealed, 0)]
     #[case(Some("some/folder"), Kernel::Sealed, 0)]
-    #[case(Some("none"), Kernel::Stock, 5)]
-    #[case(Some("hollow"), Kernel::Hollow, 5)]
+    #[case(Some("none"), Kernel::Stock, 6)]
+    #[case(Some("hollow"), Kernel::Hollow, 6)]
     fn series_decide_the_prediction(
         #[case] series: Option<&str>,
         #[case] kernel: Kernel,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
+use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 use crate::mapped::MADV_COLLAPSE;
-use crate::sys::{self, mfd, seal};
+pub use crate::region::{Probe, probe_seal};
+use crate::sys::{self, mfd};
 use nix::errno::Errno;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -35,43 +37,14 @@ pub enum Need {
     Pkeys,
     /// System V shared memory.
     SysvShm,
+    /// The right to become another user.
+    OtherUid,
+    /// A user namespace of one's own.
+    UserNamespace,
+    /// Files on shmem that may have large folios, whether or not they have.
+    LargeFolios,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
-}
-
-/// What probing the seal by its meaning found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// F_ADD_SEALS took it, and a pwrite after it gave EPERM.
-    Present,
-    /// F_ADD_SEALS refused it.
-    Refused(Errno),
-    /// F_ADD_SEALS took it and a pwrite after it still worked: the bit means something else.
-    Hollow,
-}
-
-impl std::fmt::Display for Probe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Probe::Present => write!(f, "present"),
-            Probe::Refused(errno) => write!(f, "absent: F_ADD_SEALS gives {errno:?}"),
-            Probe::Hollow => write!(f, "absent: F_ADD_SEALS takes 0x40, but pwrite still works"),
-        }
-    }
-}
-
-/// Probes F_SEAL_FS_WRITE on a scratch memfd.
-pub fn probe_seal() -> Probe {
-    let attempt = || -> Result<Probe, Errno> {
-        let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
-        sys::pwritev2(&fd, b"old", 0, 0)?;
-        sys::add_seals(&fd, seal::FS_WRITE)?;
-        Ok(match sys::pwritev2(&fd, b"new", 0, 0) {
-            Err(Errno::EPERM) => Probe::Present,
-            _ => Probe::Hollow,
-        })
-    };
-    attempt().unwrap_or_else(Probe::Refused)
 }
 
 static REQUIRE_SEAL: OnceLock<bool> = OnceLock::new();
@@ -121,6 +94,9 @@ impl Need {
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
+            Need::OtherUid => Viewer::OtherUid.missing(),
+            Need::UserNamespace => Viewer::OtherNamespace.missing(),
+            Need::LargeFolios => thp_missing(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
@@ -158,15 +134,22 @@ fn hugetlb_missing() -> Option<String> {
     if huge_page_size().is_none() {
         return Some("no hugetlb in this kernel".into());
     }
-    let free = free_huge_pages();
-    (free < HUGE_PAGES).then(|| {
-        let how = format!("as root: echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages");
-        format!("{free} free huge pages, {HUGE_PAGES} needed ({how})")
+    let (free, needed) = (free_huge_pages(), HUGE_PAGES * AT_ONCE.get().unwrap_or(&1));
+    (free < needed).then(|| {
+        let how = format!("as root: echo {needed} > /proc/sys/vm/nr_hugepages");
+        format!("{free} free huge pages, {needed} needed ({how})")
     })
 }
 
-/// Free huge pages that the suite needs: eight for each of the two cases that run at once.
-const HUGE_PAGES: usize = 16;
+/// Free huge pages that one case needs.
+const HUGE_PAGES: usize = 8;
+
+static AT_ONCE: OnceLock<usize> = OnceLock::new();
+
+/// Says once how many cases run at once.
+pub fn at_once(cases: usize) {
+    let _ = AT_ONCE.set(cases);
+}
 
 /// Writing to it has the kernel move pages together.
 pub const COMPACT: &str = "/proc/sys/vm/compact_memory";

@@ -31,8 +31,13 @@ pub fn open() -> Sys<OwnedFd> {
     Ok(fd)
 }
 
+/// Registers the mapping for missing pages.
+pub fn register(fd: &OwnedFd, map: &Map) -> Sys {
+    register_for(fd, map, MISSING)
+}
+
 /// Registers the mapping.
-pub fn register(fd: &OwnedFd, map: &Map, mode: u64) -> Sys {
+pub fn register_for(fd: &OwnedFd, map: &Map, mode: u64) -> Sys {
     ioctl(fd, UFFDIO_REGISTER, &mut [map.addr() as u64, map.len() as u64, mode, 0])
 }
 

@@ -7,7 +7,6 @@ use crate::need::Need;
 use crate::sys::{self, Map, RW, mfd, seal};
 use crate::uring;
 use crate::world::{World, fresh, outlives, same, sealed};
-use std::os::fd::AsRawFd;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -195,35 +194,6 @@ pub const CASES: &[Case] = &[
         starved: IN_CHILD,
         expect: Returns(0),
         after: |f| f.byte_is(1, 9),
-        ..CASE
-    },
-    Case {
-        name: "fork_counts",
-        about: "F_SEAL_WRITE is EBUSY while only a child has the mapping, and works once it is gone",
-        rules: &[22],
-        on: BOTH,
-        under: &[0, seal::FS_WRITE, seal::FUTURE_WRITE],
-        setup: |given| {
-            let mut world = sealed(given)?;
-            let (reader, writer) = nix::unistd::pipe().map_err(|e| e.to_string())?;
-            sys::fork(|| {
-                // Whoever closes the last writing end lets it go.
-                let _ = sys::call(libc::SYS_close, [writer.as_raw_fd() as usize, 0, 0, 0, 0, 0]);
-                let _ = nix::unistd::read(&reader, &mut [0]);
-                0
-            })
-            .map_err(|e| e.to_string())?;
-            world.old = None;
-            Ok(world.keep(writer))
-        },
-        op: |f| f.add_seals(seal::WRITE),
-        expect: Fails(nix::errno::Errno::EBUSY),
-        after: |f| {
-            f.kept.clear();
-            nix::sys::wait::wait().map_err(|e| e.to_string())?;
-            same("F_SEAL_WRITE", Ok(0), f.add_seals(seal::WRITE))
-        },
-        hollow: Deviation::Passes("F_SEAL_WRITE counts"),
         ..CASE
     },
 ];

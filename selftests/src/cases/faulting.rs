@@ -199,7 +199,7 @@ fn said(errno: Errno) -> String {
 
 fn register(world: &mut World, mode: u64) -> Got {
     let fd = uffd::open()?;
-    uffd::register(&fd, world.old(), mode)?;
+    uffd::register_for(&fd, world.old(), mode)?;
     // A fault would wait for an answer.
     Ok(uffd::unregister(&fd, world.old())?)
 }
@@ -208,7 +208,7 @@ fn register(world: &mut World, mode: u64) -> Got {
 fn registered(given: Given, mode: u64) -> Setup {
     let world = fresh(given)?.map(RW)?;
     let fd = uffd::open().map_err(said)?;
-    uffd::register(&fd, world.old(), mode).map_err(said)?;
+    uffd::register_for(&fd, world.old(), mode).map_err(said)?;
     world.keep(fd).seal(given.seals)
 }
 
@@ -231,7 +231,7 @@ fn past_eof(given: Given) -> Setup {
 
 fn with_page(world: World) -> Setup {
     let fd = uffd::open().map_err(said)?;
-    uffd::register(&fd, world.old(), MISSING).map_err(said)?;
+    uffd::register(&fd, world.old()).map_err(said)?;
     let seals = world.given.seals;
     let mut world = world.keep(fd).seal(seals)?;
     // The page that is copied: anonymous memory, made here so that `op` allocates little.

@@ -5,7 +5,7 @@
 use crate::case::*;
 use crate::mapped::{LATERS, new_ro, old_ro, private_ro, private_rw};
 use crate::need::Need;
-use crate::sys::{self, Map, RO, Sys, mfd};
+use crate::sys::{self, mfd};
 use crate::uring;
 use crate::world::{World, outlives, readable, same, sealed};
 use nix::errno::Errno::*;
@@ -310,45 +310,6 @@ pub const CASES: &[Case] = &[
         expect: Dies(Signal::SIGSEGV),
         ..SINCE
     },
-    Case {
-        name: "sysv_shm",
-        about: "System V shared memory is attached and written as ever",
-        rules: &[29],
-        on: OWN,
-        under: &[0],
-        needs: &[Need::SysvShm],
-        setup: |given| {
-            World::over(given, sys::memfd_create("own", mfd::CLOEXEC).map_err(said)?, 4096)
-        },
-        op: |_| {
-            let map = attach(0)?;
-            map.store(0, 1);
-            same("mprotect to PROT_READ", Ok(0), map.protect(RO)).expect("mprotect");
-            map.protect(sys::RW)?;
-            map.store(1, 2);
-            Ok((map.load(0) + map.load(1)).into())
-        },
-        expect: Returns(3),
-        starved: STEPS,
-        after: |_| Ok(()),
-        ..BEFORE
-    },
-    Case {
-        name: "sysv_shm_readonly",
-        about: "what was attached SHM_RDONLY can't be made writable as ever, and that is no seal's doing",
-        rules: &[29],
-        on: OWN,
-        under: &[0],
-        needs: &[Need::SysvShm],
-        setup: |given| {
-            World::over(given, sys::memfd_create("own", mfd::CLOEXEC).map_err(said)?, 4096)
-        },
-        op: |_| Ok(attach(libc::SHM_RDONLY as usize)?.protect(sys::RW)?),
-        expect: Fails(EACCES),
-        starved: STEPS,
-        after: |_| Ok(()),
-        ..BEFORE
-    },
 ];
 
 fn said(error: impl std::fmt::Display) -> String {
@@ -425,13 +386,4 @@ fn stopped(body: impl FnOnce(Pid) -> Got) -> Got {
     kill(child, Signal::SIGKILL)?;
     waitpid(child, None)?;
     got
-}
-
-/// A new segment of System V shared memory, which goes with the last that is attached.
-fn attach(flags: usize) -> Sys<Map> {
-    let private = libc::IPC_PRIVATE as usize;
-    let id = sys::call(libc::SYS_shmget, [private, 4096, 0o600, 0, 0, 0])? as usize;
-    let addr = sys::call(libc::SYS_shmat, [id, 0, flags, 0, 0, 0])?;
-    sys::call(libc::SYS_shmctl, [id, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
-    Ok(Map::adopt(addr as usize, 4096))
 }

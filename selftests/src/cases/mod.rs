@@ -4,11 +4,16 @@
 use crate::case::{Case, Test};
 
 mod advising;
+mod asynchronous;
 mod compat32;
+mod copying;
+mod counting;
+mod cursor_window;
 mod devices;
 mod existing;
 mod faulting;
 mod fixed;
+mod locking;
 mod mapping;
 mod memory;
 mod older;
@@ -21,8 +26,11 @@ mod racing;
 mod reading;
 mod remapping;
 mod resizing;
+mod rights;
 mod sealing;
 mod unaffected;
+mod write_edges;
+mod write_flags;
 mod writing;
 
 /// Every file of cases, in the order in which they run.
@@ -30,15 +38,22 @@ const AREAS: &[(&str, &[Case])] = &[
     ("programs", programs::CASES),
     ("sealing", sealing::CASES),
     ("writing", writing::CASES),
+    ("write_flags", write_flags::CASES),
+    ("write_edges", write_edges::CASES),
+    ("copying", copying::CASES),
+    ("asynchronous", asynchronous::CASES),
     ("resizing", resizing::CASES),
     ("mapping", mapping::CASES),
     ("fixed", fixed::CASES),
     ("reading", reading::CASES),
     ("protecting", protecting::CASES),
+    ("rights", rights::CASES),
     ("private", private::CASES),
     ("existing", existing::CASES),
     ("remapping", remapping::CASES),
     ("advising", advising::CASES),
+    ("locking", locking::CASES),
+    ("counting", counting::CASES),
     ("memory", memory::CASES),
     ("faulting", faulting::CASES),
     ("pins", pins::CASES),
@@ -46,6 +61,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("devices", devices::CASES),
     ("compat32", compat32::CASES),
     ("racing", racing::CASES),
+    ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),
     ("older", older::CASES),
 ];

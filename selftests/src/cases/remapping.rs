@@ -2,9 +2,9 @@
 //! mremap(2) and remap_file_pages(2): what is moved keeps its rights and gets no more.
 
 use crate::case::*;
-use crate::mapped::{LATER, LATERS, new_ro, no_count_left, old_ro, permits, room};
+use crate::mapped::{LATER, LATERS, new_ro, old_ro, permits, room};
 use crate::need::Need;
-use crate::sys::{self, Map, RO, RW, seal};
+use crate::sys::{self, Map, RW, seal};
 use crate::world::{World, fresh, readable, refused, same, sealed, shows_second_page};
 use libc::{MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_NONE, c_int};
 use nix::errno::Errno::*;
@@ -46,18 +46,6 @@ const HUGETLB_NEVER: Case = Case {
     expect: Fails(EINVAL),
     after: |f| f.reaches_file(f.old()),
     hollow: NEVER,
-    ..CASE
-};
-
-/// F_SEAL_WRITE while a mapping that may write is left in some form.
-const COUNTED: Case = Case {
-    rules: &[22],
-    on: BOTH,
-    under: &[0, seal::FS_WRITE, seal::FUTURE_WRITE],
-    op: |f| f.add_seals(seal::WRITE),
-    expect: Fails(EBUSY),
-    after: no_count_left,
-    hollow: Deviation::Passes("F_SEAL_WRITE counts"),
     ..CASE
 };
 
@@ -302,71 +290,6 @@ pub const CASES: &[Case] = &[
         },
         ..REMAP
     },
-    Case {
-        name: "counted_moved",
-        about: "F_SEAL_WRITE is EBUSY while an old mapping is left at another place",
-        setup: |given| old_by(given, moved),
-        ..COUNTED
-    },
-    Case {
-        name: "counted_duplicate",
-        about: "F_SEAL_WRITE is EBUSY while only a duplicate is left",
-        on: SHMEM,
-        setup: |given| {
-            let mut world = old_by(given, duplicated)?;
-            world.old = None;
-            Ok(world)
-        },
-        ..COUNTED
-    },
-    Case {
-        name: "counted_split_first",
-        about: "F_SEAL_WRITE is EBUSY while the first page of an old mapping is left",
-        setup: |given| split(given, |world| world.page),
-        ..COUNTED
-    },
-    Case {
-        name: "counted_split_second",
-        about: "F_SEAL_WRITE is EBUSY while the second page of an old mapping is left",
-        setup: |given| split(given, |_| 0),
-        ..COUNTED
-    },
-    Case {
-        name: "counted_read_only",
-        about: "F_SEAL_WRITE is EBUSY while an old mapping may become writable again",
-        setup: |given| {
-            let world = sealed(given)?;
-            world.old().protect(PROT_NONE).map_err(|e| e.to_string())?;
-            Ok(world)
-        },
-        ..COUNTED
-    },
-    Case {
-        name: "counted_shrunk",
-        about: "F_SEAL_WRITE is EBUSY while what mremap(2) left of an old mapping is there",
-        setup: |given| {
-            let mut world = sealed(given)?;
-            let old = world.old.take().expect("mapped");
-            let (all, one) = (old.len(), world.page);
-            world.new = Some(old.remap(all, one, 0).map_err(|e| e.to_string())?.0);
-            Ok(world)
-        },
-        ..COUNTED
-    },
-    Case {
-        name: "counted_replaced",
-        about: "F_SEAL_WRITE is EBUSY while a part of an old mapping is left beside what replaced the rest",
-        setup: |given| {
-            let world = sealed(given)?;
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-            let (addr, len) = (world.old().addr(), world.page);
-            let over = Map::at(addr, len, RO, flags, -1, 0).map_err(|e| e.to_string())?;
-            // `old` owns the addresses.
-            std::mem::forget(over);
-            Ok(world)
-        },
-        ..COUNTED
-    },
 ];
 
 fn remap(world: &World, old_len: usize, new_len: usize, flags: c_int) -> Got {
@@ -375,7 +298,7 @@ fn remap(world: &World, old_len: usize, new_len: usize, flags: c_int) -> Got {
 }
 
 /// `old` goes to another address, as `new`.
-fn moved(world: &mut World) -> Got {
+pub(super) fn moved(world: &mut World) -> Got {
     let target = room(world, PROT_NONE)?;
     let old = world.old.take().expect("mapped");
     world.new = Some(old.move_over(target)?);
@@ -391,7 +314,7 @@ fn grown(world: &mut World) -> Got {
 }
 
 /// `new` is a duplicate of `old`.
-fn duplicated(world: &mut World) -> Got {
+pub(super) fn duplicated(world: &mut World) -> Got {
     let old = world.old.take().expect("mapped");
     let len = old.len();
     let (new, old) = old.remap(0, len, MREMAP_MAYMOVE)?;
@@ -423,19 +346,5 @@ fn old_is_left(world: &mut World) -> Check {
 fn made_by(given: Given, step: fn(&mut World) -> Got) -> Setup {
     let mut world = new_ro(given)?;
     step(&mut world).map_err(|stop| format!("{stop:?}"))?;
-    Ok(world)
-}
-
-/// An old writable mapping, after this was done with it.
-fn old_by(given: Given, step: fn(&mut World) -> Got) -> Setup {
-    let mut world = sealed(given)?;
-    step(&mut world).map_err(|stop| format!("{stop:?}"))?;
-    Ok(world)
-}
-
-/// An old mapping of which one page is unmapped.
-fn split(given: Given, at: fn(&World) -> usize) -> Setup {
-    let world = sealed(given)?;
-    world.unmap_part(at(&world), world.page).map_err(|e| e.to_string())?;
     Ok(world)
 }

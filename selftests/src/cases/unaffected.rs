@@ -2,6 +2,7 @@
 //! What the seal leaves alone: reading, attributes, other seals and other files.
 
 use crate::case::*;
+use crate::need::Need;
 use crate::sys::{self, RW, mfd, seal};
 use crate::world::{World, fresh, same, sealed, with_flags};
 use nix::errno::Errno::*;
@@ -197,6 +198,37 @@ pub const CASES: &[Case] = &[
         },
         ..CONTROL
     },
+    Case {
+        name: "sysv_shm",
+        about: "System V shared memory is attached and written as ever",
+        rules: &[29],
+        on: OWN,
+        needs: &[Need::SysvShm],
+        setup: tmpfs_file,
+        op: |_| {
+            let map = attach(0)?;
+            map.store(0, 1);
+            same("mprotect to PROT_READ", Ok(0), map.protect(sys::RO)).expect("mprotect");
+            map.protect(RW)?;
+            map.store(1, 2);
+            Ok((map.load(0) + map.load(1)).into())
+        },
+        expect: Returns(3),
+        starved: STEPS,
+        ..CONTROL
+    },
+    Case {
+        name: "sysv_shm_readonly",
+        about: "what was attached SHM_RDONLY can't be made writable as ever, and that is no seal's doing",
+        rules: &[29],
+        on: OWN,
+        needs: &[Need::SysvShm],
+        setup: tmpfs_file,
+        op: |_| Ok(attach(libc::SHM_RDONLY as usize)?.protect(RW)?),
+        expect: Fails(EACCES),
+        starved: STEPS,
+        ..CONTROL
+    },
 ];
 
 fn offset_is(world: &mut World, offset: i64) -> Check {
@@ -210,7 +242,7 @@ fn mode_is(world: &mut World, mode: u32) -> Check {
 }
 
 /// A file on a tmpfs: the guest's /tmp, or /dev/shm elsewhere.
-fn tmpfs_file(given: Given) -> Setup {
+pub(super) fn tmpfs_file(given: Given) -> Setup {
     let folder = ["/dev/shm", "/tmp"]
         .into_iter()
         .find(|folder| {
@@ -226,4 +258,13 @@ fn tmpfs_file(given: Given) -> Setup {
         .map_err(|e| e.to_string())?;
     nix::unistd::unlink(path.as_str()).map_err(|e| e.to_string())?;
     World::over(given, fd, given.kind.page())
+}
+
+/// A new segment of System V shared memory, which goes with the last that is attached.
+fn attach(flags: usize) -> sys::Sys<sys::Map> {
+    let private = libc::IPC_PRIVATE as usize;
+    let id = sys::call(libc::SYS_shmget, [private, 4096, 0o600, 0, 0, 0])? as usize;
+    let addr = sys::call(libc::SYS_shmat, [id, 0, flags, 0, 0, 0])?;
+    sys::call(libc::SYS_shmctl, [id, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
+    Ok(sys::Map::adopt(addr as usize, 4096))
 }
