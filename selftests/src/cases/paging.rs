@@ -243,7 +243,8 @@ fn collapsed(given: Given, prot: i32) -> Setup {
 
 /// `old` shows huge pages.
 fn in_huge_pages(world: &mut World) -> Check {
-    (readable(world.old())?, world.old().load(world.page));
+    readable(world.old())?;
+    world.old().load(world.page);
     let shown = smaps(world.old().addr(), "ShmemPmdMapped:")?;
     same("in huge pages", format!("{} kB", world.size / 1024), shown)
 }

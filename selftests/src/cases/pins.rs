@@ -281,7 +281,8 @@ pub const CASES: &[Case] = &[
         setup: |given| {
             let world = fresh(given)?;
             let map = world.mmap(RO, MAP_SHARED).map_err(said)?;
-            (map.load(0), map.load(world.page));
+            map.load(0);
+            map.load(world.page);
             nix::sys::uio::pread(&world.fd, &mut [0; 64], 0).map_err(said)?;
             Ok(world)
         },

@@ -121,7 +121,8 @@ pub const CASES: &[Case] = &[
         setup: |given| {
             let mut world = sealed_unmapped(given)?;
             let map = world.mmap(RO, MAP_SHARED | MAP_POPULATE).map_err(|e| e.to_string())?;
-            (map.load(0), map.load(world.page));
+            map.load(0);
+            map.load(world.page);
             world.old = Some(map);
             Ok(world)
         },
