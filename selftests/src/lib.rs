@@ -29,6 +29,7 @@ mod iommufd;
 pub mod kind;
 mod loopdev;
 mod luo;
+pub mod mapped;
 pub mod need;
 pub mod predict;
 pub mod region;

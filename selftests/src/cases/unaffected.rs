@@ -4,7 +4,8 @@
 use crate::case::*;
 use crate::need::Need;
 use crate::sys::{self, RW, seal};
-use crate::world::{World, fresh, readable, same, sealed, sealed_reopened};
+use crate::world::{World, fresh, same, sealed};
+use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
 
@@ -127,16 +128,6 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "read_through_rdonly",
-        about: "a receiver that opens it O_RDONLY reads and maps it",
-        rules: &[18],
-        setup: |given| sealed_reopened(given, libc::O_RDONLY),
-        op: crate::world::map_ro,
-        expect: Returns(0),
-        after: |f| readable(f.made()),
-        ..CASE
-    },
-    Case {
         name: "tmpfs_file",
         about: "a file of an ordinary tmpfs is written, mapped and resized as ever",
         rules: &[29],
@@ -163,15 +154,27 @@ pub const CASES: &[Case] = &[
         needs: &[Need::SysvShm],
         setup: tmpfs_file,
         op: |_| {
-            let id =
-                sys::call(libc::SYS_shmget, [libc::IPC_PRIVATE as usize, 4096, 0o600, 0, 0, 0])?;
-            let addr = sys::call(libc::SYS_shmat, [id as usize, 0, 0, 0, 0, 0])?;
-            let map = sys::Map::adopt(addr as usize, 4096);
+            let map = attach(0)?;
             map.store(0, 1);
-            sys::call(libc::SYS_shmctl, [id as usize, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
-            Ok(map.load(0) as i64)
+            same("mprotect to PROT_READ", Ok(0), map.protect(sys::RO)).expect("mprotect");
+            map.protect(RW)?;
+            map.store(1, 2);
+            Ok((map.load(0) + map.load(1)).into())
         },
-        expect: Returns(1),
+        expect: Returns(3),
+        starved: STEPS,
+        ..CONTROL
+    },
+    Case {
+        name: "sysv_shm_readonly",
+        about: "what was attached SHM_RDONLY can't be made writable as ever, and that is no seal's doing",
+        rules: &[29],
+        on: OWN,
+        needs: &[Need::SysvShm],
+        setup: tmpfs_file,
+        op: |_| Ok(attach(libc::SHM_RDONLY as usize)?.protect(RW)?),
+        expect: Fails(EACCES),
+        starved: STEPS,
         ..CONTROL
     },
 ];
@@ -203,4 +206,13 @@ pub(super) fn tmpfs_file(given: Given) -> Setup {
         .map_err(|e| e.to_string())?;
     nix::unistd::unlink(path.as_str()).map_err(|e| e.to_string())?;
     World::over(given, fd, given.kind.page())
+}
+
+/// A new segment of System V shared memory, which goes with the last that is attached.
+fn attach(flags: usize) -> sys::Sys<sys::Map> {
+    let private = libc::IPC_PRIVATE as usize;
+    let id = sys::call(libc::SYS_shmget, [private, 4096, 0o600, 0, 0, 0])? as usize;
+    let addr = sys::call(libc::SYS_shmat, [id, 0, flags, 0, 0, 0])?;
+    sys::call(libc::SYS_shmctl, [id, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
+    Ok(sys::Map::adopt(addr as usize, 4096))
 }
