@@ -5,6 +5,7 @@
 use crate::case::{Got, Stop, Test};
 use crate::cases;
 use crate::kind::Kind;
+use crate::stranger::Stranger;
 use crate::sys::{self, Ended, Sys};
 use crate::world::{OFFSET, World};
 use libc::c_int;
@@ -40,6 +41,8 @@ pub enum Door {
     Forked,
     /// Inherited by a program that a child executes, which acts.
     Execed,
+    /// Inherited by a forked child that gives up its rights, and acts.
+    Strange(Stranger),
 }
 use Door::*;
 
@@ -74,6 +77,13 @@ pub const MAPPERS: &[Door] = &[
     Execed,
 ];
 
+/// Held by somebody who has no other right to the file.
+pub const STRANGERS: &[Door] =
+    &[Strange(Stranger::Nobody), Strange(Stranger::Namespaced), Strange(Stranger::Powerless)];
+
+/// Those of them who are not the file's owner.
+pub const FOREIGNERS: &[Door] = &[Strange(Stranger::Nobody), Strange(Stranger::Namespaced)];
+
 /// Those that may read only.
 pub const READERS: &[Door] = &[Before(libc::O_RDONLY), After(libc::O_RDONLY)];
 
@@ -93,6 +103,7 @@ impl Door {
             Threaded => "threaded".into(),
             Forked => "forked".into(),
             Execed => "execed".into(),
+            Strange(who) => who.word().into(),
         }
     }
 
@@ -130,7 +141,7 @@ impl World {
     pub(crate) fn enter(mut self) -> Result<World, String> {
         let door = self.given.door;
         let fd = match door {
-            Original | Threaded | Forked | Execed => return Ok(self),
+            Original | Threaded | Forked | Execed | Strange(_) => return Ok(self),
             Dup => self.fd.try_clone().map_err(|error| format!("dup: {error}"))?,
             Before(_) => self.early.take().ok_or("the setup made no file")?,
             After(flags) => self.reopen(flags).map_err(said("reopen"))?,
@@ -190,9 +201,12 @@ pub fn perform(test: Test, world: &mut World) -> Got {
             drop(end);
             got
         }),
-        Forked => {
+        Forked | Strange(_) => {
             let (mut reader, writer) = pipe()?;
             let ended = sys::in_child(|| {
+                if let Strange(who) = test.given.door {
+                    who.enter();
+                }
                 let text = encode((test.case.op)(world));
                 File::from(writer.try_clone().expect("dup"))
                     .write_all(text.as_bytes())

@@ -2,8 +2,9 @@
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
-use crate::sys::{self, mfd, seal};
+use crate::sys::{self, Ended, mfd, seal};
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -26,6 +27,13 @@ pub enum Need {
     RemapFilePages,
     /// System V shared memory.
     SysvShm,
+    /// The right to be another user.
+    OtherUsers,
+    /// The capabilities of root that might be taken for more than a seal: CAP_SYS_ADMIN,
+    /// CAP_DAC_OVERRIDE, CAP_FOWNER.
+    Capabilities,
+    /// User namespaces.
+    UserNamespaces,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -102,6 +110,17 @@ impl Need {
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
+            Need::OtherUsers if nix::unistd::geteuid().is_root() => None,
+            Need::OtherUsers => Some("can't be another user (run it as root)".into()),
+            Need::Capabilities => powerless(),
+            Need::UserNamespaces => {
+                let made = sys::in_child(|| {
+                    unshare(CloneFlags::CLONE_NEWUSER).map_or_else(|errno| errno as i32, |()| 0)
+                });
+                (made != Ok(Ended::Exit(0))).then(|| {
+                    format!("no user namespaces ({made:?}; needs CONFIG_USER_NS and user.max_user_namespaces)")
+                })
+            }
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
@@ -148,6 +167,15 @@ fn hugetlb_missing() -> Option<String> {
 
 /// Free huge pages that the suite needs: eight for each of the two cases that run at once.
 const HUGE_PAGES: usize = 16;
+
+/// Why this process is not all that root can be.
+fn powerless() -> Option<String> {
+    const WANTED: u64 = 1 << 21 | 1 << 1 | 1 << 3;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("").trim();
+    let all = u64::from_str_radix(has, 16).is_ok_and(|has| has & WANTED == WANTED);
+    (!all).then(|| format!("capabilities are {has:?}, {WANTED:x} needed (run it as root)"))
+}
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
     (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))

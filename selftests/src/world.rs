@@ -356,6 +356,12 @@ pub fn refused(what: &str, errno: Errno, got: Got) -> Check {
     same(what, Err(Stop::Errno(errno)), got)
 }
 
+/// Each of them must fail with this errno: the first result that is another, else that errno.
+pub fn all_fail(errno: Errno, results: impl IntoIterator<Item = Got>) -> Got {
+    let errno = Err(Stop::Errno(errno));
+    results.into_iter().find(|got| *got != errno).unwrap_or(errno)
+}
+
 /// Runs in a forked child: 0, or the signal that killed it.
 pub fn outlives(body: impl FnOnce()) -> Got {
     let ended = sys::in_child(|| {

@@ -3,15 +3,24 @@
 
 use crate::case::{Case, Test};
 
+mod attributes;
 mod compat32;
-mod devices;
+mod dma_buf;
 mod existing;
+mod intruders;
+mod live_update;
 mod mapping;
+mod modes;
 mod older;
+mod preserved;
 mod programs;
 mod racing;
+mod reading;
 mod resizing;
 mod sealing;
+mod strangers;
+mod udmabuf;
+mod udmabuf_list;
 mod unaffected;
 mod writing;
 
@@ -23,9 +32,18 @@ const AREAS: &[(&str, &[Case])] = &[
     ("resizing", resizing::CASES),
     ("mapping", mapping::CASES),
     ("existing", existing::CASES),
-    ("devices", devices::CASES),
+    ("udmabuf", udmabuf::CASES),
+    ("udmabuf_list", udmabuf_list::CASES),
+    ("dma_buf", dma_buf::CASES),
+    ("live_update", live_update::CASES),
+    ("preserved", preserved::CASES),
+    ("strangers", strangers::CASES),
+    ("intruders", intruders::CASES),
     ("compat32", compat32::CASES),
     ("racing", racing::CASES),
+    ("reading", reading::CASES),
+    ("attributes", attributes::CASES),
+    ("modes", modes::CASES),
     ("unaffected", unaffected::CASES),
     ("older", older::CASES),
 ];

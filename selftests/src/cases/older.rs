@@ -2,9 +2,7 @@
 //! The seals that were there before: what the series must not change.
 
 use crate::case::*;
-use crate::need::Need;
-use crate::sys::{RW, mfd, seal};
-use crate::udmabuf;
+use crate::sys::{RW, seal};
 use crate::world::{fresh, with_flags};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED};
 use nix::errno::Errno::*;
@@ -122,24 +120,6 @@ pub const CASES: &[Case] = &[
         ..OLD
     },
     Case {
-        name: "udmabuf_write",
-        about: "UDMABUF_CREATE refuses a file with F_SEAL_WRITE",
-        needs: &[Need::Udmabuf],
-        setup: |given| fresh(given)?.seal(seal::SHRINK | seal::WRITE),
-        op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
-        expect: Fails(EINVAL),
-        ..OLD
-    },
-    Case {
-        name: "udmabuf_future_write",
-        about: "UDMABUF_CREATE refuses a file with F_SEAL_FUTURE_WRITE",
-        needs: &[Need::Udmabuf],
-        setup: |given| fresh(given)?.seal(seal::SHRINK | seal::FUTURE_WRITE),
-        op: |f| Ok(udmabuf::create(f).map(|_| 0)?),
-        expect: Fails(EINVAL),
-        ..OLD
-    },
-    Case {
         name: "seal_mmap_past_eof_hugetlb",
         about: "a writable mapping still grows a hugetlbfs file that has F_SEAL_SEAL only",
         rules: &[29],
@@ -158,18 +138,6 @@ pub const CASES: &[Case] = &[
         op: |f| f.mmap_past_eof(RW, MAP_SHARED),
         expect: Returns(0),
         after: |f| f.size_is(2 * f.size),
-        ..OLD
-    },
-    Case {
-        name: "exec_still_chmods_what_is_not_sealed",
-        about: "without F_SEAL_EXEC the execute bits can be changed",
-        on: BARE,
-        setup: |given| with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC),
-        op: |f| {
-            let mode = nix::sys::stat::Mode::from_bits_retain(0o644);
-            Ok(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0)?)
-        },
-        expect: Returns(0),
         ..OLD
     },
 ];
