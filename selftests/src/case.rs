@@ -151,12 +151,71 @@ pub const HUGETLB: &[Kind] = &[Kind::Hugetlb];
 /// The row brings its own file.
 pub const OWN: &[Kind] = &[Kind::Own];
 
+/// Each seal there is.
+pub const EACH_SEAL: &[u32] = &[
+    seal::SEAL,
+    seal::SHRINK,
+    seal::GROW,
+    seal::WRITE,
+    seal::FUTURE_WRITE,
+    seal::EXEC,
+    seal::FS_WRITE,
+];
 /// Each seal that forbids write(2).
 pub const NO_WRITE: &[u32] = &[seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE];
 /// Each seal that forbids a smaller size.
 pub const NO_SHRINK: &[u32] = &[seal::FS_WRITE, seal::SHRINK];
 /// Each seal that forbids a larger size.
 pub const NO_GROW: &[u32] = &[seal::FS_WRITE, seal::GROW];
+
+/// Seals that leave writing below EOF and punching holes alone, one by one and all of them; with
+/// no seal first, which shows what they leave alone.
+pub const MAY_WRITE: &[u32] = &[
+    0,
+    seal::SEAL,
+    seal::SHRINK,
+    seal::GROW,
+    seal::EXEC,
+    seal::SEAL | seal::SHRINK | seal::GROW | seal::EXEC,
+];
+/// The same of a smaller size.
+pub const MAY_SHRINK: &[u32] = &[
+    0,
+    seal::SEAL,
+    seal::GROW,
+    seal::WRITE,
+    seal::FUTURE_WRITE,
+    seal::EXEC,
+    seal::SEAL | seal::GROW | seal::WRITE | seal::FUTURE_WRITE | seal::EXEC,
+];
+/// The same of a larger size.
+pub const MAY_GROW: &[u32] = &[
+    0,
+    seal::SEAL,
+    seal::SHRINK,
+    seal::WRITE,
+    seal::FUTURE_WRITE,
+    seal::EXEC,
+    seal::SEAL | seal::SHRINK | seal::WRITE | seal::FUTURE_WRITE | seal::EXEC,
+];
+/// The same of a write that starts past EOF.
+pub const MAY_WRITE_PAST_EOF: &[u32] =
+    &[0, seal::SEAL, seal::SHRINK, seal::EXEC, seal::SEAL | seal::SHRINK | seal::EXEC];
+/// The same of allocating below EOF.
+pub const MAY_ALLOCATE: &[u32] = &[
+    0,
+    seal::SEAL,
+    seal::SHRINK,
+    seal::GROW,
+    seal::WRITE,
+    seal::FUTURE_WRITE,
+    seal::EXEC,
+    seal::SEAL | seal::SHRINK | seal::GROW | seal::WRITE | seal::FUTURE_WRITE | seal::EXEC,
+];
+/// No seal, and each that forbids write(2): for what they do not decide.
+pub const ANY_WRITE: &[u32] = &[0, seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE];
+/// No seal, and each that forbids a size: for what they do not decide.
+pub const ANY_SIZE: &[u32] = &[0, seal::FS_WRITE, seal::SHRINK, seal::GROW];
 
 /// A row about F_SEAL_FS_WRITE, and others if it says so.
 pub const CASE: Case = Case {

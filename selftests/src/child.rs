@@ -86,6 +86,19 @@ fn untried(test: &Test) -> Option<&'static str> {
     }
 }
 
+/// What is found out in a child. Errors: it did not come to its end, or what it says itself.
+pub fn found_out(
+    limit: Duration,
+    work: impl FnOnce() -> Result<Vec<String>, String>,
+) -> Result<Vec<String>, String> {
+    let running = begin(limit, || match work() {
+        Ok(lines) => Report { lines, ..Report::new(Outcome::Pass, "") },
+        Err(why) => Report::error(why),
+    });
+    let report = running.map_err(|errno| format!("no child: {errno:?}"))?.finish();
+    if report.outcome == Outcome::Pass { Ok(report.lines) } else { Err(report.why) }
+}
+
 /// Forks and has the child make a report.
 fn begin(limit: Duration, work: impl FnOnce() -> Report) -> Result<Running, Errno> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
@@ -193,6 +206,11 @@ fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
 /// What a row panics with when a program that it runs did the wrong thing. Any other panic is the
 /// suite's own: an ERROR, from which nothing follows about the kernel.
 pub struct Wrong(pub String);
+
+/// Fails the row that runs, for this reason.
+pub(crate) fn wrong(why: String) -> ! {
+    std::panic::panic_any(Wrong(why))
+}
 
 /// The test without a fault, and then with each allocation of its operation failing in turn, in a
 /// child of its own each time, until two in a row found none left to fail: how often the kernel
@@ -313,7 +331,7 @@ fn runs_dry(starved: Starved, got: Got) -> bool {
     }
 }
 
-fn meets(expect: Expect, got: Got) -> bool {
+pub(crate) fn meets(expect: Expect, got: Got) -> bool {
     match (expect, got) {
         (Expect::Fails(errno), Err(Stop::Errno(other))) => errno == other,
         (Expect::Dies(signal), Err(Stop::Signal(other))) => signal == other,
@@ -323,7 +341,7 @@ fn meets(expect: Expect, got: Got) -> bool {
     }
 }
 
-fn words(expect: Expect) -> String {
+pub(crate) fn words(expect: Expect) -> String {
     match expect {
         Expect::Fails(errno) => format!("{errno:?}"),
         Expect::Dies(signal) => format!("death by {signal:?}"),
@@ -332,7 +350,7 @@ fn words(expect: Expect) -> String {
     }
 }
 
-fn said(got: Got) -> String {
+pub(crate) fn said(got: Got) -> String {
     match got {
         Ok(value) => format!("{value}"),
         Err(Stop::Errno(errno)) => format!("{errno:?}"),

@@ -6,14 +6,20 @@
 //! what each kind of kernel is predicted to do.
 
 mod aio;
+pub mod bless;
+mod calls;
 pub mod case;
 pub mod cases;
+mod checks;
 pub mod child;
+pub mod cli;
 pub mod compare;
 mod compat;
 pub mod coverage;
+pub mod cursor;
 pub mod deviations;
 pub mod door;
+mod elsewhere;
 pub mod events;
 pub mod fault;
 pub mod feature;
@@ -23,8 +29,11 @@ mod leak;
 mod luo;
 pub mod need;
 pub mod predict;
+pub mod region;
 pub mod replay;
+pub mod report;
 pub mod run;
+pub mod select;
 mod stranger;
 pub mod sys;
 mod udmabuf;

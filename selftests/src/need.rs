@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
+use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
-use crate::sys::{self, Ended, mfd, seal};
+pub use crate::region::{Probe, probe_seal};
+use crate::sys::{self, Ended, mfd};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -27,50 +30,23 @@ pub enum Need {
     RemapFilePages,
     /// System V shared memory.
     SysvShm,
-    /// The right to be another user.
-    OtherUsers,
+    /// fchmodat2(2).
+    Fchmodat2,
+    /// The right to mount, for files that are no memfds.
+    Mounts,
+    /// Pid namespaces in which nothing is set, with vm.memfd_noexec.
+    PidNamespaces,
+    /// The right to become another user.
+    OtherUid,
+    /// A user namespace of one's own.
+    UserNamespace,
+    /// Files on shmem that may have large folios, whether or not they have.
+    LargeFolios,
     /// The capabilities of root that might be taken for more than a seal: CAP_SYS_ADMIN,
     /// CAP_DAC_OVERRIDE, CAP_FOWNER.
     Capabilities,
-    /// User namespaces.
-    UserNamespaces,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
-}
-
-/// What probing the seal by its meaning found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// F_ADD_SEALS took it, and a pwrite after it gave EPERM.
-    Present,
-    /// F_ADD_SEALS refused it.
-    Refused(Errno),
-    /// F_ADD_SEALS took it and a pwrite after it still worked: the bit means something else.
-    Hollow,
-}
-
-impl std::fmt::Display for Probe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Probe::Present => write!(f, "present"),
-            Probe::Refused(errno) => write!(f, "absent: F_ADD_SEALS gives {errno:?}"),
-            Probe::Hollow => write!(f, "absent: F_ADD_SEALS takes 0x40, but pwrite still works"),
-        }
-    }
-}
-
-/// Probes F_SEAL_FS_WRITE on a scratch memfd.
-pub fn probe_seal() -> Probe {
-    let attempt = || -> Result<Probe, Errno> {
-        let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
-        sys::pwritev2(&fd, b"old", 0, 0)?;
-        sys::add_seals(&fd, seal::FS_WRITE)?;
-        Ok(match sys::pwritev2(&fd, b"new", 0, 0) {
-            Err(Errno::EPERM) => Probe::Present,
-            _ => Probe::Hollow,
-        })
-    };
-    attempt().unwrap_or_else(Probe::Refused)
 }
 
 static REQUIRE_SEAL: OnceLock<bool> = OnceLock::new();
@@ -110,21 +86,34 @@ impl Need {
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
-            Need::OtherUsers if nix::unistd::geteuid().is_root() => None,
-            Need::OtherUsers => Some("can't be another user (run it as root)".into()),
-            Need::Capabilities => powerless(),
-            Need::UserNamespaces => {
-                let made = sys::in_child(|| {
-                    unshare(CloneFlags::CLONE_NEWUSER).map_or_else(|errno| errno as i32, |()| 0)
-                });
-                (made != Ok(Ended::Exit(0))).then(|| {
-                    format!("no user namespaces ({made:?}; needs CONFIG_USER_NS and user.max_user_namespaces)")
-                })
+            Need::Fchmodat2 => {
+                no_call("fchmodat2(2)", libc::SYS_fchmodat2, [usize::MAX, 0, 0, 0, 0, 0])
             }
+            Need::Mounts => match crate::elsewhere::mount(c"tmpfs") {
+                Ok(_) => None,
+                Err(errno) => Some(format!("a tmpfs can't be mounted ({errno:?}; run it as root)")),
+            },
+            Need::PidNamespaces => unshared(CloneFlags::CLONE_NEWPID).or_else(memfd_noexec_set),
+            Need::OtherUid => Viewer::OtherUid.missing(),
+            Need::UserNamespace => Viewer::OtherNamespace.missing(),
+            Need::LargeFolios => thp_missing(),
+            Need::Capabilities => powerless(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
     }
+}
+
+/// What nothing here works without. Errors: the line to print.
+pub fn least() -> Result<(), String> {
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)
+        .map_err(|errno| format!("nothing can be tested: memfd_create: {errno:?}"))?;
+    sys::get_seals(&fd)
+        .map_err(|errno| format!("nothing can be tested: F_GET_SEALS: {errno:?}"))?;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::File::open(&path)
+        .map(|_| ())
+        .map_err(|error| format!("nothing can be tested: opening {path}: {error}"))
 }
 
 /// Why this kind of file can't be had; none if it can. Looked up once: see `run.rs`.
@@ -158,15 +147,22 @@ fn hugetlb_missing() -> Option<String> {
     if huge_page_size().is_none() {
         return Some("no hugetlb in this kernel".into());
     }
-    let free = free_huge_pages();
-    (free < HUGE_PAGES).then(|| {
-        let how = format!("as root: echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages");
-        format!("{free} free huge pages, {HUGE_PAGES} needed ({how})")
+    let (free, needed) = (free_huge_pages(), HUGE_PAGES * AT_ONCE.get().unwrap_or(&1));
+    (free < needed).then(|| {
+        let how = format!("as root: echo {needed} > /proc/sys/vm/nr_hugepages");
+        format!("{free} free huge pages, {needed} needed ({how})")
     })
 }
 
-/// Free huge pages that the suite needs: eight for each of the two cases that run at once.
-const HUGE_PAGES: usize = 16;
+/// Free huge pages that one case needs.
+const HUGE_PAGES: usize = 8;
+
+static AT_ONCE: OnceLock<usize> = OnceLock::new();
+
+/// Says once how many cases run at once.
+pub fn at_once(cases: usize) {
+    let _ = AT_ONCE.set(cases);
+}
 
 /// Why this process is not all that root can be.
 fn powerless() -> Option<String> {
@@ -180,6 +176,34 @@ fn powerless() -> Option<String> {
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
     (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))
 }
+
+/// Why such a namespace can't be made.
+fn unshared(flag: CloneFlags) -> Option<String> {
+    let made = sys::in_child(|| unshare(flag).map_or_else(|errno| errno as i32, |()| 0));
+    match made {
+        Ok(Ended::Exit(0)) => None,
+        Ok(Ended::Exit(errno)) => {
+            let errno = Errno::from_raw(errno);
+            Some(format!("{flag:?}: {errno:?} (needs CONFIG_NAMESPACES; run it as root)"))
+        }
+        other => Some(format!("{flag:?}: {other:?}")),
+    }
+}
+
+/// Why vm.memfd_noexec can't be set to anything in a new pid namespace.
+fn memfd_noexec_set() -> Option<String> {
+    match std::fs::read_to_string(MEMFD_NOEXEC) {
+        Ok(text) if text.trim() == "0" => None,
+        Ok(text) => Some(format!(
+            "vm.memfd_noexec is {}, and pid namespaces inherit it (as root: sysctl vm.memfd_noexec=0)",
+            text.trim()
+        )),
+        Err(error) => Some(format!("{MEMFD_NOEXEC}: {error}")),
+    }
+}
+
+/// What memfd_create(2) does without MFD_EXEC and MFD_NOEXEC_SEAL, for each pid namespace.
+pub const MEMFD_NOEXEC: &str = "/proc/sys/vm/memfd_noexec";
 
 fn device(path: &str) -> Option<String> {
     match std::fs::OpenOptions::new().read(true).write(true).open(path) {

@@ -2,10 +2,11 @@
 //! The program of the October 2018 mail that proposed F_SEAL_FS_WRITE, line for line:
 //! <https://lore.kernel.org/all/20181009222042.9781-1-joel@joelfernandes.org/>.
 
-use crate::sys::{self, Map, RO, RW, Sys, mfd, seal};
+use crate::region::memfd_create_region;
+use crate::sys::{self, Map, RO, RW, Sys, seal};
 use nix::errno::Errno;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 /// What the mail says that its program prints: nine lines, since `perror` puts the reason of the
 /// refused map on a line of its own.
@@ -22,13 +23,6 @@ map 3 prot-read passed as expected
 ";
 
 const REGION_SIZE: usize = 4096;
-
-/// A memfd of `size` bytes that can be sealed: what Android's ashmem shim does for a region.
-pub fn memfd_create_region(name: &str, size: usize) -> Sys<OwnedFd> {
-    let fd = sys::memfd_create(name, mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
-    nix::unistd::ftruncate(&fd, size as i64)?;
-    Ok(fd)
-}
 
 /// Runs the mail's program, printing to `out`. Gives the exit code: 0 if each step went as the
 /// mail says, 1 if one did not, in which case its line says so.

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicU64;
 
 /// What a raw system call gives: its value, or the errno.
 pub type Sys<T = i64> = Result<T, Errno>;
@@ -114,10 +115,15 @@ pub fn pwritev2(fd: &impl AsRawFd, data: &[u8], offset: i64, flags: c_int) -> Sy
 
 /// `process_vm_writev(2)` into this process.
 pub fn process_vm_write_self(data: &[u8], to: usize) -> Sys {
+    process_vm_write(nix::unistd::getpid(), data, to)
+}
+
+/// `process_vm_writev(2)`.
+pub fn process_vm_write(process: Pid, data: &[u8], to: usize) -> Sys {
     let local = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
     let remote = libc::iovec { iov_base: to as *mut c_void, iov_len: data.len() };
     // SAFETY: the kernel writes to `to` as it would for another process, checking the mapping.
-    result(unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) } as c_long)
+    result(unsafe { libc::process_vm_writev(process.as_raw(), &local, 1, &remote, 1, 0) } as c_long)
 }
 
 /// A mapping that this process made, unmapped when dropped.
@@ -167,6 +173,14 @@ impl Map {
         assert!(off < self.len);
         // SAFETY: as in `store`.
         unsafe { std::ptr::read_volatile((self.addr + off) as *const u8) }
+    }
+
+    /// The aligned word of this index, for atomic access. To store in a read-only mapping is death by
+    /// SIGSEGV.
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(index < self.len / 8);
+        // SAFETY: inside of the mapping, which starts at a page; all access to it is atomic or volatile.
+        unsafe { AtomicU64::from_ptr((self.addr + 8 * index) as *mut u64) }
     }
 
     /// `mprotect(2)` on all of it.
@@ -235,6 +249,53 @@ pub fn in_child(body: impl FnOnce() -> i32) -> Sys<Ended> {
     }
 }
 
+/// What came over a Unix socket.
+#[derive(Debug, Default)]
+pub struct Received {
+    pub bytes: usize,
+    /// Closed when dropped, so that what nobody asked for does not stay open.
+    pub descriptors: Vec<OwnedFd>,
+    /// MSG_CTRUNC: there were more.
+    pub truncated: bool,
+}
+
+/// `recvmsg(2)` with descriptors, which are CLOEXEC. (nix's leaks those that arrive with MSG_CTRUNC.)
+pub fn receive(socket: &impl AsRawFd, data: &mut [u8]) -> Sys<Received> {
+    // Room for SCM_MAX_FD of them and other control messages; aligned as cmsghdr must be.
+    let mut control = [0u64; 256];
+    let mut iov = libc::iovec { iov_base: data.as_mut_ptr() as *mut c_void, iov_len: data.len() };
+    let mut got = Received::default();
+    // SAFETY: the header names live buffers with their lengths, the kernel fills in what CMSG_*
+    // walk, and each descriptor is new to this process.
+    unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        (header.msg_iov, header.msg_iovlen) = (&raw mut iov, 1);
+        header.msg_control = control.as_mut_ptr() as *mut c_void;
+        header.msg_controllen = size_of_val(&control) as _;
+        let flags = libc::MSG_CMSG_CLOEXEC;
+        got.bytes = result(libc::recvmsg(socket.as_raw_fd(), &mut header, flags) as i64)? as usize;
+        got.truncated = header.msg_flags & libc::MSG_CTRUNC != 0;
+        let mut part = libc::CMSG_FIRSTHDR(&header);
+        while let Some(&libc::cmsghdr { cmsg_len, cmsg_level, cmsg_type }) = part.as_ref() {
+            if (cmsg_level, cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                #[allow(clippy::unnecessary_cast)] // in musl it is a u32
+                let len = cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let fds = libc::CMSG_DATA(part) as *const RawFd;
+                let fds = (0..len / size_of::<RawFd>()).map(|at| own(fds.add(at).read_unaligned()));
+                got.descriptors.extend(fds);
+            }
+            part = libc::CMSG_NXTHDR(&header, part);
+        }
+    }
+    Ok(got)
+}
+
+/// SIGPIPE kills again: Rust's runtime ignores it.
+pub fn sigpipe_kills() {
+    // SAFETY: sets no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// `pidfd_open(2)`.
 pub fn pidfd_open(child: Pid) -> Sys<OwnedFd> {
     Ok(own(call(libc::SYS_pidfd_open, [child.as_raw() as usize, 0, 0, 0, 0, 0])? as RawFd))
@@ -278,11 +339,36 @@ pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
 
 /// Submits one io_uring operation and waits for it. What `entry` points to must outlive the call.
 pub fn uring(ring: &mut io_uring::IoUring, entry: &io_uring::squeue::Entry) -> Sys {
-    // SAFETY: waits for the completion, so nothing is pending when the caller's buffers go.
-    unsafe { ring.submission().push(entry) }.map_err(|_| Errno::EAGAIN)?;
-    ring.submit_and_wait(1).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
-    let value = ring.completion().next().ok_or(Errno::EAGAIN)?.result();
-    if value < 0 { Err(Errno::from_raw(-value)) } else { Ok(value as i64) }
+    uring_all(ring, std::slice::from_ref(entry))?.pop().ok_or(Errno::EAGAIN)?
+}
+
+/// Submits io_uring operations at once and waits for all: what each gave, in their order. What the
+/// entries point to must outlive the call.
+pub fn uring_all(
+    ring: &mut io_uring::IoUring,
+    entries: &[io_uring::squeue::Entry],
+) -> Sys<Vec<Sys>> {
+    for (at, entry) in entries.iter().enumerate() {
+        let entry = entry.clone().user_data(at as u64);
+        // SAFETY: all completions are waited for, so nothing is pending when the caller's buffers go.
+        unsafe { ring.submission().push(&entry) }.map_err(|_| Errno::EAGAIN)?;
+    }
+    let mut values = vec![Err(Errno::EAGAIN); entries.len()];
+    let mut left = entries.len();
+    while left > 0 {
+        match ring.submit_and_wait(left) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+        }
+        for done in ring.completion() {
+            let value = done.result();
+            values[done.user_data() as usize] =
+                if value < 0 { Err(Errno::from_raw(-value)) } else { Ok(value as i64) };
+            left -= 1;
+        }
+    }
+    Ok(values)
 }
 
 /// Registers a mapping as the ring's fixed buffer 0.

@@ -3,6 +3,7 @@
 //! and the flags of its descriptors. Only F_SEAL_EXEC is about any of it.
 
 use crate::case::*;
+use crate::door::{Door, PATHS};
 use crate::need::Need;
 use crate::sys::seal::{FS_WRITE, FUTURE_WRITE, GROW, SEAL, SHRINK, WRITE};
 use crate::sys::{self, RW};
@@ -153,6 +154,49 @@ pub const CASES: &[Case] = &[
         ..SAME
     },
     Case {
+        name: "chmod_through",
+        about: "the mode is changed through any descriptor that opened the file, and by its path",
+        on: BOTH,
+        under: &[0, FS_WRITE],
+        through: &[Door::After(libc::O_RDONLY), Door::After(libc::O_WRONLY), Door::Received],
+        op: |f| {
+            chmod(f, 0o600)?;
+            chmod_path(f, 0o751)
+        },
+        expect: Returns(0),
+        after: |f| mode_is(f, 0o751),
+        ..SAME
+    },
+    Case {
+        name: "fchmod_path",
+        about: "a descriptor that opened nothing does not change the mode",
+        on: PLAIN,
+        through: PATHS,
+        under: &[0, FS_WRITE],
+        op: |f| chmod(f, 0o600),
+        expect: Fails(EBADF),
+        hollow: ANYWAY,
+        ..SAME
+    },
+    Case {
+        name: "fchown",
+        about: "fchown(2) works, and takes the setuid bit of an executable file as ever",
+        setup: |given| {
+            let world = sealed(given)?;
+            same("fchmod", Ok(0), chmod(&world, 0o4755))?;
+            Ok(world)
+        },
+        needs: &[Need::Capabilities],
+        op: |f| call(f, libc::SYS_fchown, [1, 2, 0, 0]),
+        expect: Returns(0),
+        after: |f| {
+            let stat = fstat(&f.fd).map_err(|e| e.to_string())?;
+            same("owner", (1, 2), (stat.st_uid, stat.st_gid))?;
+            mode_is(f, 0o755)
+        },
+        ..SAME
+    },
+    Case {
         name: "times",
         about: "futimens(2) sets the times given, and now",
         op: |f| {
@@ -299,6 +343,16 @@ pub fn call(f: &World, nr: c_long, [a, b, c, d]: [usize; 4]) -> Got {
 
 pub fn chmod(f: &World, bits: u32) -> Got {
     Ok(fchmod(&f.fd, Mode::from_bits_retain(bits)).map(|()| 0)?)
+}
+
+fn chmod_path(f: &World, bits: u32) -> Got {
+    let path = std::ffi::CString::new(f.path()).expect("no NUL");
+    Ok(sys::call(libc::SYS_chmod, [path.as_ptr() as usize, bits as usize, 0, 0, 0, 0])?)
+}
+
+fn mode_is(world: &World, mode: u32) -> Check {
+    let stat = fstat(&world.fd).map_err(|e| e.to_string())?;
+    same("mode", format!("{mode:o}"), format!("{:o}", stat.st_mode & 0o7777))
 }
 
 fn inode_flags(f: &World) -> Got {

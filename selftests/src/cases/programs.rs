@@ -2,7 +2,7 @@
 //! Whole programs: the mail's, and the kernel's own memfd_test.
 
 use crate::case::*;
-use crate::child::Wrong;
+use crate::child::wrong;
 use crate::kind::Kind;
 use crate::need::{Need, Probe, probe_seal};
 use crate::world::fresh;
@@ -87,7 +87,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// A program makes its own files; this world is only there to be the row's.
-fn program(_: Given) -> Setup {
+pub(super) fn program(_: Given) -> Setup {
     fresh(Given::of(Kind::Shmem))
 }
 
@@ -106,8 +106,4 @@ fn memfd_test(args: &[&str]) -> Got {
         wrong(format!("{}; it said last: {last}", out.status));
     }
     Ok(0)
-}
-
-fn wrong(text: String) -> ! {
-    std::panic::panic_any(Wrong(text))
 }

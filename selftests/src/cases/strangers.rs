@@ -18,7 +18,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub const STRANGE: Case = Case {
     on: PLAIN,
     through: STRANGERS,
-    needs: &[Need::OtherUsers, Need::UserNamespaces],
+    needs: &[Need::OtherUid, Need::UserNamespace],
     setup: sealed,
     starved: IN_CHILD,
     ..CASE

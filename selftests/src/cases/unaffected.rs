@@ -1,49 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! What the seal leaves alone: other seals and other files.
+//! What the seal leaves alone: other files than memfds.
 
 use crate::case::*;
 use crate::need::Need;
-use crate::sys::{self, RW, seal};
-use crate::world::{World, fresh};
-use nix::errno::Errno::*;
+use crate::sys::{self, RW};
+use crate::world::World;
 use nix::sys::stat::Mode;
 
 pub const CASES: &[Case] = &[
-    Case {
-        name: "shrink_seal_still_grows",
-        about: "F_SEAL_SHRINK alone forbids shrinking only",
-        setup: |given| fresh(given)?.seal(seal::SHRINK),
-        op: |f| f.ftruncate(f.size + f.page),
-        expect: Returns(0),
-        after: |f| {
-            let got = f.ftruncate(f.page);
-            crate::world::refused("shrinking", EPERM, got)
-        },
-        ..CONTROL
-    },
-    Case {
-        name: "grow_seal_still_shrinks",
-        about: "F_SEAL_GROW alone forbids growing only",
-        setup: |given| fresh(given)?.seal(seal::GROW),
-        op: |f| f.ftruncate(f.page),
-        expect: Returns(0),
-        after: |f| {
-            let got = f.ftruncate(f.size);
-            crate::world::refused("growing", EPERM, got)
-        },
-        ..CONTROL
-    },
-    Case {
-        name: "tmpfs_file_takes_no_seal",
-        about: "a file of an ordinary tmpfs does not take the seal",
-        rules: &[29],
-        on: OWN,
-        setup: tmpfs_file,
-        op: |f| f.add_seals(seal::FS_WRITE),
-        expect: Fails(EPERM),
-        hollow: Deviation::Passes("only memfds can be sealed"),
-        ..CASE
-    },
     Case {
         name: "tmpfs_file",
         about: "a file of an ordinary tmpfs is written, mapped and resized as ever",
@@ -85,7 +49,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// A file on a tmpfs: the guest's /tmp, or /dev/shm elsewhere.
-pub fn tmpfs_file(given: Given) -> Setup {
+pub(super) fn tmpfs_file(given: Given) -> Setup {
     let folder = ["/dev/shm", "/tmp"]
         .into_iter()
         .find(|folder| {
