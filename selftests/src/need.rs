@@ -59,6 +59,9 @@ pub enum Need {
     UserNamespace,
     /// Files on shmem that may have large folios, whether or not they have.
     LargeFolios,
+    /// The capabilities of root that might be taken for more than a seal: CAP_SYS_ADMIN,
+    /// CAP_DAC_OVERRIDE, CAP_FOWNER.
+    Capabilities,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -125,6 +128,7 @@ impl Need {
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
             Need::LargeFolios => thp_missing(),
+            Need::Capabilities => powerless(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
@@ -208,6 +212,15 @@ fn collapse_missing() -> Option<String> {
     map.advise(at, size, MADV_COLLAPSE)
         .err()
         .map(|errno| format!("no MADV_COLLAPSE, or no memory for a huge page ({errno:?})"))
+}
+
+/// Why this process is not all that root can be.
+fn powerless() -> Option<String> {
+    const WANTED: u64 = 1 << 21 | 1 << 1 | 1 << 3;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("").trim();
+    let all = u64::from_str_radix(has, 16).is_ok_and(|has| has & WANTED == WANTED);
+    (!all).then(|| format!("capabilities are {has:?}, {WANTED:x} needed (run it as root)"))
 }
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {

@@ -8,6 +8,7 @@ mod allocate_edges;
 mod allocating;
 mod asynchronous;
 mod asynchronous_sizes;
+mod attributes;
 mod blocks;
 mod busy;
 mod compat32;
@@ -17,23 +18,25 @@ mod copying;
 mod counting;
 mod creating;
 mod cursor_window;
-mod devices;
 mod direct_io;
+mod dma_buf;
 mod exec;
 mod existing;
 mod faulting;
 mod fixed;
 mod holes;
+mod intruders;
+mod live_update;
 mod locking;
 mod mapping;
 mod memory;
 mod namespaces;
 mod objects;
-mod older;
 mod outgrowing;
 mod paging;
 mod patient;
 mod pins;
+mod preserved;
 mod private;
 mod programs;
 mod protecting;
@@ -45,6 +48,10 @@ mod resizing;
 mod rights;
 mod running;
 mod sealing;
+mod sharing;
+mod strangers;
+mod udmabuf;
+mod udmabuf_list;
 mod unaffected;
 mod write_edges;
 mod write_flags;
@@ -75,7 +82,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("outgrowing", outgrowing::CASES),
     ("mapping", mapping::CASES),
     ("fixed", fixed::CASES),
-    ("reading", reading::CASES),
+    ("sharing", sharing::CASES),
     ("protecting", protecting::CASES),
     ("rights", rights::CASES),
     ("private", private::CASES),
@@ -88,16 +95,23 @@ const AREAS: &[(&str, &[Case])] = &[
     ("faulting", faulting::CASES),
     ("pins", pins::CASES),
     ("paging", paging::CASES),
-    ("devices", devices::CASES),
     ("direct_io", direct_io::CASES),
     ("holes", holes::CASES),
     ("blocks", blocks::CASES),
+    ("udmabuf", udmabuf::CASES),
+    ("udmabuf_list", udmabuf_list::CASES),
+    ("dma_buf", dma_buf::CASES),
+    ("live_update", live_update::CASES),
+    ("preserved", preserved::CASES),
+    ("strangers", strangers::CASES),
+    ("intruders", intruders::CASES),
     ("compat32", compat32::CASES),
     ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
+    ("reading", reading::CASES),
+    ("attributes", attributes::CASES),
     ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),
-    ("older", older::CASES),
 ];
 
 /// Every case on every kind of file, under every seal and through every descriptor that it names.
