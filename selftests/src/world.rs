@@ -369,6 +369,12 @@ pub fn refused(what: &str, errno: Errno, got: Got) -> Check {
     same(what, Err(Stop::Errno(errno)), got)
 }
 
+/// Each of them must fail with this errno: the first result that is another, else that errno.
+pub fn all_fail(errno: Errno, results: impl IntoIterator<Item = Got>) -> Got {
+    let errno = Err(Stop::Errno(errno));
+    results.into_iter().find(|got| *got != errno).unwrap_or(errno)
+}
+
 /// The same of each: what they all give, for a row whose expectation is about every one.
 pub fn each<T: std::fmt::Debug>(
     items: impl IntoIterator<Item = T>,
