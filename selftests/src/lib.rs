@@ -27,6 +27,7 @@ pub mod kind;
 mod luo;
 pub mod need;
 pub mod predict;
+mod program;
 pub mod region;
 pub mod replay;
 pub mod report;
