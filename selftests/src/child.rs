@@ -78,7 +78,9 @@ pub fn start(test: Test, limit: Duration) -> Result<Running, Errno> {
 fn untried(test: &Test) -> Option<&'static str> {
     match test.case.starved {
         Starved::Untried(why) => Some(why),
-        _ if matches!(test.given.door, Door::Forked | Door::Execed) => Some("a child acts"),
+        _ if matches!(test.given.door, Door::Forked | Door::Execed | Door::Strange(_)) => {
+            Some("a child acts")
+        }
         _ if test.given.kind == Kind::Own => Some("it brings its own files and programs"),
         _ => None,
     }

@@ -6,6 +6,7 @@ use crate::case::{Got, Test};
 use crate::cases;
 use crate::elsewhere::{decode, encode, in_another};
 use crate::kind::Kind;
+use crate::stranger::Stranger;
 use crate::sys::{self, Sys};
 use crate::world::{OFFSET, World};
 use libc::c_int;
@@ -41,6 +42,8 @@ pub enum Door {
     Forked,
     /// Inherited by a program that a child executes, which acts.
     Execed,
+    /// Inherited by a forked child that gives up its rights, and acts.
+    Strange(Stranger),
 }
 use Door::*;
 
@@ -75,6 +78,13 @@ pub const MAPPERS: &[Door] = &[
     Execed,
 ];
 
+/// Held by somebody who has no other right to the file.
+pub const STRANGERS: &[Door] =
+    &[Strange(Stranger::Nobody), Strange(Stranger::Namespaced), Strange(Stranger::Powerless)];
+
+/// Those of them who are not the file's owner.
+pub const FOREIGNERS: &[Door] = &[Strange(Stranger::Nobody), Strange(Stranger::Namespaced)];
+
 /// Those that may read only.
 pub const READERS: &[Door] = &[Before(libc::O_RDONLY), After(libc::O_RDONLY)];
 
@@ -94,6 +104,7 @@ impl Door {
             Threaded => "threaded".into(),
             Forked => "forked".into(),
             Execed => "execed".into(),
+            Strange(who) => who.word().into(),
         }
     }
 
@@ -141,7 +152,7 @@ impl World {
     pub(crate) fn enter(mut self) -> Result<World, String> {
         let door = self.given.door;
         let fd = match door {
-            Original | Threaded | Forked | Execed => return Ok(self),
+            Original | Threaded | Forked | Execed | Strange(_) => return Ok(self),
             Dup => self.fd.try_clone().map_err(|error| format!("dup: {error}"))?,
             Before(_) => self.early.take().ok_or("the setup made no file")?,
             After(flags) => self.reopen(flags).map_err(said("reopen"))?,
@@ -202,6 +213,10 @@ pub fn perform(test: Test, world: &mut World) -> Got {
             got
         }),
         Forked => in_another(|| (test.case.op)(world)),
+        Strange(who) => in_another(|| {
+            who.enter();
+            (test.case.op)(world)
+        }),
         Execed => {
             // Without FD_CLOEXEC, the program has the very same descriptor.
             fcntl(&world.fd, FcntlArg::F_SETFD(FdFlag::empty()))?;

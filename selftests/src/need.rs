@@ -3,10 +3,12 @@
 
 use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
+use crate::mapped::MADV_COLLAPSE;
 pub use crate::region::{Probe, probe_seal};
 use crate::sys::{self, Ended, mfd};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -21,12 +23,28 @@ pub enum Need {
     Userfaultfd,
     /// /dev/udmabuf.
     Udmabuf,
+    /// iommufd, and its selftest's access.
+    Iommufd,
+    /// FUSE with passthrough, and the right to mount it.
+    Fuse,
+    /// Loop devices.
+    Loop,
+    /// Swap on a RAM disk that holds nothing.
+    Swap,
     /// /dev/liveupdate.
     LiveUpdate,
     /// A 32-bit system call entry.
     Compat,
     /// remap_file_pages(2).
     RemapFilePages,
+    /// Huge pages that MADV_COLLAPSE puts together.
+    Collapse,
+    /// Compaction of memory when root asks for it.
+    Compaction,
+    /// mseal(2).
+    Mseal,
+    /// Protection keys for pages of user space.
+    Pkeys,
     /// System V shared memory.
     SysvShm,
     /// fchmodat2(2).
@@ -41,6 +59,9 @@ pub enum Need {
     UserNamespace,
     /// Files on shmem that may have large folios, whether or not they have.
     LargeFolios,
+    /// The capabilities of root that might be taken for more than a seal: CAP_SYS_ADMIN,
+    /// CAP_DAC_OVERRIDE, CAP_FOWNER.
+    Capabilities,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -74,11 +95,25 @@ impl Need {
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
             Need::Udmabuf => device("/dev/udmabuf"),
+            Need::Iommufd => crate::iommufd::Space::new().err(),
+            Need::Fuse => crate::fuse::missing(),
+            Need::Loop => crate::loopdev::missing(),
+            Need::Swap => crate::swap::missing(),
             Need::LiveUpdate => crate::luo::missing(),
             Need::Compat => crate::compat::missing(),
             Need::RemapFilePages => {
                 no_call("remap_file_pages", libc::SYS_remap_file_pages, [0, 0, 1, 0, 0, 0])
             }
+            Need::Collapse => collapse_missing(),
+            Need::Compaction => std::fs::OpenOptions::new()
+                .write(true)
+                .open(COMPACT)
+                .err()
+                .map(|error| format!("{COMPACT}: {error} (needs root and CONFIG_COMPACTION)")),
+            Need::Mseal => no_call("mseal", sys::SYS_MSEAL, [0; 6]),
+            Need::Pkeys => sys::pkey_alloc(0)
+                .err()
+                .map(|errno| format!("no protection keys in this CPU or kernel ({errno:?})")),
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
@@ -93,10 +128,23 @@ impl Need {
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
             Need::LargeFolios => thp_missing(),
+            Need::Capabilities => powerless(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
     }
+}
+
+/// What nothing here works without. Errors: the line to print.
+pub fn least() -> Result<(), String> {
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)
+        .map_err(|errno| format!("nothing can be tested: memfd_create: {errno:?}"))?;
+    sys::get_seals(&fd)
+        .map_err(|errno| format!("nothing can be tested: F_GET_SEALS: {errno:?}"))?;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::File::open(&path)
+        .map(|_| ())
+        .map_err(|error| format!("nothing can be tested: opening {path}: {error}"))
 }
 
 /// Why this kind of file can't be had; none if it can. Looked up once: see `run.rs`.
@@ -145,6 +193,34 @@ static AT_ONCE: OnceLock<usize> = OnceLock::new();
 /// Says once how many cases run at once.
 pub fn at_once(cases: usize) {
     let _ = AT_ONCE.set(cases);
+}
+
+/// Writing to it has the kernel move pages together.
+pub const COMPACT: &str = "/proc/sys/vm/compact_memory";
+
+fn collapse_missing() -> Option<String> {
+    let Some(size) = thp_size() else {
+        return Some("no transparent huge pages in this kernel".into());
+    };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let map = match sys::Map::at(0, 2 * size, sys::RW, flags, -1, 0) {
+        Ok(map) => map,
+        Err(errno) => return Some(format!("no memory for a huge page ({errno:?})")),
+    };
+    let at = map.addr().next_multiple_of(size) - map.addr();
+    map.store(at, 1);
+    map.advise(at, size, MADV_COLLAPSE)
+        .err()
+        .map(|errno| format!("no MADV_COLLAPSE, or no memory for a huge page ({errno:?})"))
+}
+
+/// Why this process is not all that root can be.
+fn powerless() -> Option<String> {
+    const WANTED: u64 = 1 << 21 | 1 << 1 | 1 << 3;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("").trim();
+    let all = u64::from_str_radix(has, 16).is_ok_and(|has| has & WANTED == WANTED);
+    (!all).then(|| format!("capabilities are {has:?}, {WANTED:x} needed (run it as root)"))
 }
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! io_uring: one operation at a time, or a chain of them.
 
-use crate::case::{Got, Starved};
-use crate::sys::{self, Map};
-use crate::world::World;
+use crate::calls::DATA;
+use crate::case::{Given, Got, Setup, Starved};
+use crate::sys::{self, Map, Sys};
+use crate::world::{World, fresh};
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// What a request gives that io_uring has no worker for.
 pub const NO_WORKER: Starved = Starved::Or(Errno::ECANCELED, "no memory for a worker of io_uring");
@@ -113,6 +114,13 @@ pub fn splice(world: &World, pipe: &impl AsRawFd, offset: i64, len: u32) -> sque
     opcode::Splice::new(from, -1, to, offset, len).build()
 }
 
+/// IORING_OP_READ of the file's first bytes to an address.
+pub fn read(from: &impl AsRawFd, to: usize, len: u32) -> Got {
+    let fd = types::Fd(from.as_raw_fd());
+    let entry = opcode::Read::new(fd, to as *mut u8, len).offset(0).build();
+    Ring::new()?.run(entry)
+}
+
 /// IORING_OP_FTRUNCATE.
 pub fn ftruncate(fd: Fd, size: usize) -> squeue::Entry {
     match fd {
@@ -149,6 +157,28 @@ pub fn once(entry: squeue::Entry) -> Got {
     Ring::new()?.run(entry)
 }
 
+/// A file whose seals come after a ring that has it registered, with a fixed buffer of `DATA`.
+pub fn registered(given: Given) -> Setup {
+    in_ring(given, Ring::new())
+}
+
+/// The same with a ring of which a thread of the kernel's takes its requests.
+pub fn polled(given: Given) -> Setup {
+    in_ring(given, Ring::polled())
+}
+
+fn in_ring(given: Given, ring: Result<Ring, Errno>) -> Setup {
+    let mut world = fresh(given)?;
+    let ring = ring.and_then(|ring| ring.with_buffer(DATA)?.register(&world.fd));
+    world.ring = Some(ring.map_err(|errno| format!("ring: {errno:?}"))?);
+    world.seal_alone(given.seals)
+}
+
+/// The ring that one of these made.
+pub fn ring(f: &mut World) -> &mut Ring {
+    f.ring.as_mut().expect("the setup makes a ring")
+}
+
 /// A ring that has a mapping pinned as its fixed buffer.
 pub struct Fixed(IoUring);
 
@@ -166,4 +196,16 @@ impl Fixed {
         let entry = opcode::ReadFixed::new(fd, to as *mut u8, len, 0).build();
         Ok(sys::uring(&mut self.0, &entry)?)
     }
+
+    /// The ring, with its pinned pages and without its mappings.
+    pub fn into_fd(self) -> Result<OwnedFd, Errno> {
+        Ok(sys::own(sys::fcntl(&self.0, libc::F_DUPFD_CLOEXEC, 0)? as i32))
+    }
+}
+
+/// IORING_UNREGISTER_BUFFERS: the pages are let go of before this returns.
+pub fn unregister(ring: &OwnedFd) -> Sys {
+    let buffers = 1;
+    let args = [ring.as_raw_fd() as usize, buffers, 0, 0, 0, 0];
+    sys::call(libc::SYS_io_uring_register, args)
 }

@@ -341,22 +341,6 @@ impl World {
         same(&format!("byte {offset}"), byte, got[0])
     }
 
-    /// The bytes at `offset`, read through a descriptor, are these.
-    pub fn bytes_are(&self, offset: usize, bytes: &[u8]) -> Check {
-        let mut got = vec![0; bytes.len()];
-        File::from(self.reopen(libc::O_RDONLY).map_err(word)?)
-            .read_exact_at(&mut got, offset as u64)
-            .map_err(word)?;
-        let wrong = (0..got.len()).find(|&at| got[at] != bytes[at]);
-        wrong.map_or(Ok(()), |at| same(&format!("byte {}", offset + at), bytes[at], got[at]))
-    }
-
-    /// The descriptor's offset is this.
-    pub fn offset_is(&self, offset: i64) -> Check {
-        let here = nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
-        same("offset", Ok(offset), here)
-    }
-
     /// A store through this mapping is seen by a reader of the file.
     pub fn reaches_file(&self, map: &Map) -> Check {
         map.store(1, 0xc3);
@@ -383,6 +367,12 @@ pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, got: T) -> 
 /// The operation must fail with this errno: for a second look in `after`.
 pub fn refused(what: &str, errno: Errno, got: Got) -> Check {
     same(what, Err(Stop::Errno(errno)), got)
+}
+
+/// Each of them must fail with this errno: the first result that is another, else that errno.
+pub fn all_fail(errno: Errno, results: impl IntoIterator<Item = Got>) -> Got {
+    let errno = Err(Stop::Errno(errno));
+    results.into_iter().find(|got| *got != errno).unwrap_or(errno)
 }
 
 /// The same of each: what they all give, for a row whose expectation is about every one.

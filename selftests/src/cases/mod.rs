@@ -3,26 +3,55 @@
 
 use crate::case::{Case, Test};
 
+mod advising;
+mod allocate_edges;
+mod allocating;
 mod asynchronous;
+mod asynchronous_sizes;
+mod attributes;
+mod blocks;
 mod busy;
 mod compat32;
+mod compat32_sizes;
+mod copy_ranges;
 mod copying;
+mod counting;
 mod creating;
 mod cursor_window;
-mod devices;
+mod direct_io;
+mod dma_buf;
 mod exec;
 mod existing;
+mod faulting;
+mod fixed;
+mod holes;
+mod intruders;
+mod live_update;
+mod locking;
 mod mapping;
+mod memory;
 mod namespaces;
 mod objects;
-mod older;
+mod outgrowing;
+mod paging;
 mod patient;
+mod pins;
+mod preserved;
+mod private;
 mod programs;
+mod protecting;
 mod racing;
+mod reading;
 mod refusing;
+mod remapping;
 mod resizing;
+mod rights;
 mod running;
 mod sealing;
+mod sharing;
+mod strangers;
+mod udmabuf;
+mod udmabuf_list;
 mod unaffected;
 mod write_edges;
 mod write_flags;
@@ -44,16 +73,45 @@ const AREAS: &[(&str, &[Case])] = &[
     ("write_flags", write_flags::CASES),
     ("write_edges", write_edges::CASES),
     ("copying", copying::CASES),
+    ("copy_ranges", copy_ranges::CASES),
     ("asynchronous", asynchronous::CASES),
+    ("asynchronous_sizes", asynchronous_sizes::CASES),
     ("resizing", resizing::CASES),
+    ("allocating", allocating::CASES),
+    ("allocate_edges", allocate_edges::CASES),
+    ("outgrowing", outgrowing::CASES),
     ("mapping", mapping::CASES),
+    ("fixed", fixed::CASES),
+    ("sharing", sharing::CASES),
+    ("protecting", protecting::CASES),
+    ("rights", rights::CASES),
+    ("private", private::CASES),
     ("existing", existing::CASES),
-    ("devices", devices::CASES),
+    ("remapping", remapping::CASES),
+    ("advising", advising::CASES),
+    ("locking", locking::CASES),
+    ("counting", counting::CASES),
+    ("memory", memory::CASES),
+    ("faulting", faulting::CASES),
+    ("pins", pins::CASES),
+    ("paging", paging::CASES),
+    ("direct_io", direct_io::CASES),
+    ("holes", holes::CASES),
+    ("blocks", blocks::CASES),
+    ("udmabuf", udmabuf::CASES),
+    ("udmabuf_list", udmabuf_list::CASES),
+    ("dma_buf", dma_buf::CASES),
+    ("live_update", live_update::CASES),
+    ("preserved", preserved::CASES),
+    ("strangers", strangers::CASES),
+    ("intruders", intruders::CASES),
     ("compat32", compat32::CASES),
+    ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
+    ("reading", reading::CASES),
+    ("attributes", attributes::CASES),
     ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),
-    ("older", older::CASES),
 ];
 
 /// Every case on every kind of file, under every seal and through every descriptor that it names.
