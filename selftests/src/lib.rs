@@ -33,6 +33,7 @@ mod luo;
 pub mod mapped;
 pub mod need;
 pub mod predict;
+mod program;
 pub mod region;
 pub mod replay;
 pub mod report;

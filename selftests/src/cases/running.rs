@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! Programs that a memfd holds: which seals let them run, and what a running one keeps from whom.
+//! Memfds that hold a program: which seals let them run, and what a running one keeps from whom.
 
 use super::refusing::NOT_FS_WRITE;
 use super::sealing::implied;
 use crate::case::*;
 use crate::elsewhere::{as_nobody, traced, untraced};
 use crate::need::Need;
+use crate::program::smallest;
 use crate::sys::{self, RO, Sys, mfd, seal};
 use crate::world::{World, each, refused, same};
 use nix::errno::Errno::{self, *};
@@ -13,10 +14,9 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{Mode, fchmod};
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 
-/// Of a memfd that holds this program, and that only its first descriptor has open.
+/// Of a memfd that holds a program, and that only its first descriptor has open.
 const PROGRAM: Case = Case { on: PLAIN, setup: program, starved: IN_CHILD, ..CONTROL };
 
 /// No seal, and each one.
@@ -218,7 +218,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// An executable memfd for sealing that holds this program.
+/// An executable memfd for sealing that holds a program.
 fn program(given: Given) -> Setup {
     made(given, mfd::EXEC | mfd::ALLOW_SEALING)
 }
@@ -226,16 +226,15 @@ fn program(given: Given) -> Setup {
 fn made(given: Given, flags: u32) -> Setup {
     let flags = flags | mfd::CLOEXEC | given.kind.flags();
     let fd = sys::memfd_create("program", flags).map_err(|e| e.to_string())?;
-    if given.kind.is_huge() {
-        return Ok(World::inherited(given, fd));
+    let world = World::inherited(given, fd);
+    if !given.kind.is_huge() {
+        let text = smallest(world.size).map_err(|e| e.to_string())?;
+        same("written", Ok(text.len() as i64), world.pwrite(0, &text))?;
     }
-    let text = std::fs::read("/proc/self/exe").map_err(|e| e.to_string())?;
-    let mut file = File::from(fd);
-    file.write_all(&text).and_then(|()| file.rewind()).map_err(|e| e.to_string())?;
-    Ok(World::inherited(given, file.into()))
+    Ok(world)
 }
 
-/// Becomes the program, which says its help to nobody and ends with 0.
+/// Becomes the program, which says nothing that is heard, and ends with 0.
 fn exec(fd: &OwnedFd) -> Sys<Infallible> {
     let null = File::options().write(true).open("/dev/null").map_err(|_| Errno::EIO)?;
     nix::unistd::dup2_stdout(&null)?;
