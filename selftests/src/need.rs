@@ -32,8 +32,6 @@ pub enum Need {
     OtherUid,
     /// A user namespace of one's own.
     UserNamespace,
-    /// Files on shmem that may have large folios, whether or not they have.
-    LargeFolios,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -77,7 +75,6 @@ impl Need {
             }
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
-            Need::LargeFolios => thp_missing(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
