@@ -249,6 +249,18 @@ pub fn in_child(body: impl FnOnce() -> i32) -> Sys<Ended> {
     }
 }
 
+/// A child that shares all memory with this process, which stands still until the child ends.
+pub fn vforked(mut body: impl FnMut()) -> Sys<Pid> {
+    let mut stack = vec![0; 64 << 10];
+    let run = Box::new(|| {
+        body();
+        0
+    });
+    let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK;
+    // SAFETY: the child has a stack of its own, and whose thread's data it uses stands still.
+    unsafe { nix::sched::clone(run, &mut stack, flags, Some(libc::SIGCHLD)) }
+}
+
 /// What came over a Unix socket.
 #[derive(Debug, Default)]
 pub struct Received {
@@ -335,6 +347,24 @@ pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
     }
     let value = value as i32;
     if (-4095..0).contains(&value) { Err(Errno::from_raw(-value)) } else { Ok(value as u32 as i64) }
+}
+
+/// `mseal(2)`, which has the same number everywhere; not every libc knows it.
+pub const SYS_MSEAL: c_long = 462;
+
+/// Denies writes by a protection key.
+pub const PKEY_DISABLE_WRITE: usize = 2;
+
+/// `pkey_alloc(2)` with these rights denied to this thread.
+pub fn pkey_alloc(denied: usize) -> Sys {
+    call(libc::SYS_pkey_alloc, [0, denied, 0, 0, 0, 0])
+}
+
+/// Sets what this thread's protection keys deny; 0: nothing. The CPU must have keys.
+#[cfg(target_arch = "x86_64")]
+pub fn wrpkru(denied: u32) {
+    // SAFETY: denies nothing that Rust's own memory needs if it denies nothing.
+    unsafe { std::arch::asm!("wrpkru", in("eax") denied, in("ecx") 0, in("edx") 0) }
 }
 
 /// Submits one io_uring operation and waits for it. What `entry` points to must outlive the call.

@@ -7,9 +7,20 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const UFFD_API: u64 = 0xaa;
 const UFFDIO_API: usize = 0xc018_aa3f;
 const UFFDIO_REGISTER: usize = 0xc020_aa00;
+const UFFDIO_UNREGISTER: usize = 0x8010_aa01;
 const UFFDIO_COPY: usize = 0xc028_aa03;
+const UFFDIO_ZEROPAGE: usize = 0xc020_aa04;
+const UFFDIO_MOVE: usize = 0xc028_aa05;
+const UFFDIO_WRITEPROTECT: usize = 0xc018_aa06;
+const UFFDIO_CONTINUE: usize = 0xc020_aa07;
 const UFFD_USER_MODE_ONLY: usize = 1;
-const REGISTER_MODE_MISSING: u64 = 1;
+
+/// Registers for pages that the file does not have.
+pub const MISSING: u64 = 1;
+/// Registers for stores to pages that are protected.
+pub const WP: u64 = 2;
+/// Registers for pages that the file has and the mapping has not.
+pub const MINOR: u64 = 4;
 
 /// Opens a userfaultfd and agrees on its API.
 pub fn open() -> Sys<OwnedFd> {
@@ -22,13 +33,45 @@ pub fn open() -> Sys<OwnedFd> {
 
 /// Registers the mapping for missing pages.
 pub fn register(fd: &OwnedFd, map: &Map) -> Sys {
-    ioctl(fd, UFFDIO_REGISTER, &mut [map.addr() as u64, map.len() as u64, REGISTER_MODE_MISSING, 0])
+    register_for(fd, map, MISSING)
 }
 
-/// UFFDIO_COPY of `page` to the start of the mapping.
-pub fn copy(fd: &OwnedFd, map: &Map, page: &Map) -> Sys {
-    let (to, from) = (map.addr() as u64, page.addr() as u64);
+/// Registers the mapping.
+pub fn register_for(fd: &OwnedFd, map: &Map, mode: u64) -> Sys {
+    ioctl(fd, UFFDIO_REGISTER, &mut [map.addr() as u64, map.len() as u64, mode, 0])
+}
+
+/// The mapping is as any other again.
+pub fn unregister(fd: &OwnedFd, map: &Map) -> Sys {
+    ioctl(fd, UFFDIO_UNREGISTER, &mut [map.addr() as u64, map.len() as u64])
+}
+
+/// UFFDIO_COPY of `page` to `at` of the mapping.
+pub fn copy(fd: &OwnedFd, map: &Map, at: usize, page: &Map) -> Sys {
+    let (to, from) = ((map.addr() + at) as u64, page.addr() as u64);
     ioctl(fd, UFFDIO_COPY, &mut [to, from, page.len() as u64, 0, 0])
+}
+
+/// UFFDIO_ZEROPAGE at the start of the mapping.
+pub fn zeropage(fd: &OwnedFd, map: &Map, page: usize) -> Sys {
+    ioctl(fd, UFFDIO_ZEROPAGE, &mut [map.addr() as u64, page as u64, 0, 0])
+}
+
+/// UFFDIO_MOVE of `page` to the start of the mapping.
+pub fn move_page(fd: &OwnedFd, map: &Map, page: &Map) -> Sys {
+    let (to, from) = (map.addr() as u64, page.addr() as u64);
+    ioctl(fd, UFFDIO_MOVE, &mut [to, from, page.len() as u64, 0, 0])
+}
+
+/// UFFDIO_WRITEPROTECT of the whole mapping, or the end of that.
+pub fn protect(fd: &OwnedFd, map: &Map, on: bool) -> Sys {
+    let range = [map.addr() as u64, map.len() as u64];
+    ioctl(fd, UFFDIO_WRITEPROTECT, &mut [range[0], range[1], on.into()])
+}
+
+/// UFFDIO_CONTINUE at the start of the mapping.
+pub fn resume(fd: &OwnedFd, map: &Map, page: usize) -> Sys {
+    ioctl(fd, UFFDIO_CONTINUE, &mut [map.addr() as u64, page as u64, 0, 0])
 }
 
 fn ioctl<const N: usize>(fd: &OwnedFd, request: usize, words: &mut [u64; N]) -> Sys {

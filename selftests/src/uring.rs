@@ -3,11 +3,11 @@
 
 use crate::calls::DATA;
 use crate::case::{Given, Got, Setup, Starved};
-use crate::sys::{self, Map};
+use crate::sys::{self, Map, Sys};
 use crate::world::{World, fresh};
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// What a request gives that io_uring has no worker for.
 pub const NO_WORKER: Starved = Starved::Or(Errno::ECANCELED, "no memory for a worker of io_uring");
@@ -114,6 +114,13 @@ pub fn splice(world: &World, pipe: &impl AsRawFd, offset: i64, len: u32) -> sque
     opcode::Splice::new(from, -1, to, offset, len).build()
 }
 
+/// IORING_OP_READ of the file's first bytes to an address.
+pub fn read(from: &impl AsRawFd, to: usize, len: u32) -> Got {
+    let fd = types::Fd(from.as_raw_fd());
+    let entry = opcode::Read::new(fd, to as *mut u8, len).offset(0).build();
+    Ring::new()?.run(entry)
+}
+
 /// IORING_OP_FTRUNCATE.
 pub fn ftruncate(fd: Fd, size: usize) -> squeue::Entry {
     match fd {
@@ -189,4 +196,16 @@ impl Fixed {
         let entry = opcode::ReadFixed::new(fd, to as *mut u8, len, 0).build();
         Ok(sys::uring(&mut self.0, &entry)?)
     }
+
+    /// The ring, with its pinned pages and without its mappings.
+    pub fn into_fd(self) -> Result<OwnedFd, Errno> {
+        Ok(sys::own(sys::fcntl(&self.0, libc::F_DUPFD_CLOEXEC, 0)? as i32))
+    }
+}
+
+/// IORING_UNREGISTER_BUFFERS: the pages are let go of before this returns.
+pub fn unregister(ring: &OwnedFd) -> Sys {
+    let buffers = 1;
+    let args = [ring.as_raw_fd() as usize, buffers, 0, 0, 0, 0];
+    sys::call(libc::SYS_io_uring_register, args)
 }

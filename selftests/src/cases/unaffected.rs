@@ -3,8 +3,8 @@
 
 use crate::case::*;
 use crate::need::Need;
-use crate::sys::{self, RW, mfd, seal};
-use crate::world::{World, fresh, readable, same, sealed, sealed_reopened, with_flags};
+use crate::sys::{self, RW, seal};
+use crate::world::{World, fresh, same, sealed};
 use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
@@ -128,44 +128,6 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "read_through_rdonly",
-        about: "a receiver that opens it O_RDONLY reads and maps it",
-        rules: &[18],
-        setup: |given| sealed_reopened(given, libc::O_RDONLY),
-        op: crate::world::map_ro,
-        expect: Returns(0),
-        after: |f| readable(f.made()),
-        ..CASE
-    },
-    Case {
-        name: "exec_seal_fchmod",
-        about: "F_SEAL_EXEC forbids changing the execute bits (see patch 2)",
-        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
-        op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
-        expect: Fails(EPERM),
-        ..CONTROL
-    },
-    Case {
-        name: "exec_seal_fchmod_other_bits",
-        about: "F_SEAL_EXEC leaves the other bits alone",
-        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
-        op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o600)).map(|()| 0)?),
-        expect: Returns(0),
-        after: |f| mode_is(f, 0o600),
-        ..CONTROL
-    },
-    Case {
-        name: "tmpfs_file_takes_no_seal",
-        about: "a file of an ordinary tmpfs does not take the seal",
-        rules: &[29],
-        on: OWN,
-        setup: tmpfs_file,
-        op: |f| f.add_seals(seal::FS_WRITE),
-        expect: Fails(EPERM),
-        hollow: Deviation::Passes("only memfds can be sealed"),
-        ..CASE
-    },
-    Case {
         name: "tmpfs_file",
         about: "a file of an ordinary tmpfs is written, mapped and resized as ever",
         rules: &[29],
@@ -192,15 +154,27 @@ pub const CASES: &[Case] = &[
         needs: &[Need::SysvShm],
         setup: tmpfs_file,
         op: |_| {
-            let id =
-                sys::call(libc::SYS_shmget, [libc::IPC_PRIVATE as usize, 4096, 0o600, 0, 0, 0])?;
-            let addr = sys::call(libc::SYS_shmat, [id as usize, 0, 0, 0, 0, 0])?;
-            let map = sys::Map::adopt(addr as usize, 4096);
+            let map = attach(0)?;
             map.store(0, 1);
-            sys::call(libc::SYS_shmctl, [id as usize, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
-            Ok(map.load(0) as i64)
+            same("mprotect to PROT_READ", Ok(0), map.protect(sys::RO)).expect("mprotect");
+            map.protect(RW)?;
+            map.store(1, 2);
+            Ok((map.load(0) + map.load(1)).into())
         },
-        expect: Returns(1),
+        expect: Returns(3),
+        starved: STEPS,
+        ..CONTROL
+    },
+    Case {
+        name: "sysv_shm_readonly",
+        about: "what was attached SHM_RDONLY can't be made writable as ever, and that is no seal's doing",
+        rules: &[29],
+        on: OWN,
+        needs: &[Need::SysvShm],
+        setup: tmpfs_file,
+        op: |_| Ok(attach(libc::SHM_RDONLY as usize)?.protect(RW)?),
+        expect: Fails(EACCES),
+        starved: STEPS,
         ..CONTROL
     },
 ];
@@ -232,4 +206,13 @@ pub(super) fn tmpfs_file(given: Given) -> Setup {
         .map_err(|e| e.to_string())?;
     nix::unistd::unlink(path.as_str()).map_err(|e| e.to_string())?;
     World::over(given, fd, given.kind.page())
+}
+
+/// A new segment of System V shared memory, which goes with the last that is attached.
+fn attach(flags: usize) -> sys::Sys<sys::Map> {
+    let private = libc::IPC_PRIVATE as usize;
+    let id = sys::call(libc::SYS_shmget, [private, 4096, 0o600, 0, 0, 0])? as usize;
+    let addr = sys::call(libc::SYS_shmat, [id, 0, flags, 0, 0, 0])?;
+    sys::call(libc::SYS_shmctl, [id, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
+    Ok(sys::Map::adopt(addr as usize, 4096))
 }
