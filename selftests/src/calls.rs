@@ -2,11 +2,10 @@
 //! The calls that write into a file or copy from one to another, their arguments as the kernel
 //! takes them.
 
-use crate::case::{Check, Got};
+use crate::case::{Check, Given, Got, Setup};
 use crate::sys::{self, Map, RW, Sys, mfd};
-use crate::world::{World, same};
+use crate::world::{World, same, sealed};
 use libc::{c_int, c_long};
-use nix::errno::Errno;
 use nix::unistd::Whence;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -181,14 +180,55 @@ pub fn half_bad(page: usize) -> Sys<(Map, usize)> {
     Ok((map, addr))
 }
 
-/// From now on no file may be longer than this. SIGXFSZ is held back: rows look at the errno.
-pub fn limit_size(len: usize) -> Result<(), String> {
-    let said = |errno: Errno| format!("RLIMIT_FSIZE: {errno:?}");
+/// What the call gave, if it left these offsets alone; else the first that it moved.
+pub fn unmoved<const N: usize>(got: Got, offsets: [(i64, i64); N]) -> Got {
+    offsets.iter().find(|(was, is)| was != is).map_or(got, |&(_, is)| Ok(is))
+}
+
+/// The file that was kept first holds the file's first bytes.
+pub fn arrived(f: &mut World) -> Check {
+    let mut got = [0; 4];
+    nix::sys::uio::pread(&f.kept[0], &mut got, 0).map_err(|e| e.to_string())?;
+    same("what arrived", [0x5a, 0, 0, 0], got)?;
+    f.unchanged()
+}
+
+/// `after` of a copy of four bytes that starts at 2 in the source.
+pub fn took_from_source(f: &mut World) -> Check {
+    f.offset_is(9)?;
+    f.size_is(f.size)?;
+    f.bytes_are(4, b"\x002345\0")
+}
+
+/// The other end of a copy that comes out of the file: an empty memfd, kept first.
+pub fn to_memfd(given: Given) -> Setup {
+    let fd = sys::memfd_create("target", mfd::CLOEXEC).map_err(|e| e.to_string())?;
+    Ok(sealed(given)?.keep(fd))
+}
+
+/// As `sealed`, with a source of bytes: a memfd.
+pub fn from_memfd(given: Given) -> Setup {
+    with_source(sealed(given)?)
+}
+
+/// As `sealed`, with a source of bytes on another file system.
+pub fn from_disk(given: Given) -> Setup {
+    with_disk_source(sealed(given)?)
+}
+
+/// As `sealed`, and no file may be longer than this many of its pages. SIGXFSZ is held back: rows
+/// look at the errno.
+pub fn limited<const PAGES: usize>(given: Given) -> Setup {
+    let world = sealed(given)?;
+    limit_size(PAGES * world.page).map_err(|errno| format!("RLIMIT_FSIZE: {errno:?}"))?;
+    Ok(world)
+}
+
+fn limit_size(len: usize) -> Sys<()> {
     let mut set = nix::sys::signal::SigSet::empty();
     set.add(nix::sys::signal::Signal::SIGXFSZ);
-    set.thread_block().map_err(said)?;
+    set.thread_block()?;
     let limit = libc::rlimit { rlim_cur: len as u64, rlim_max: len as u64 };
-    let which = libc::RLIMIT_FSIZE as usize;
-    let args = [0, which, &raw const limit as usize, 0, 0, 0];
-    sys::call(libc::SYS_prlimit64, args).map(|_| ()).map_err(said)
+    let args = [0, libc::RLIMIT_FSIZE as usize, &raw const limit as usize, 0, 0, 0];
+    sys::call(libc::SYS_prlimit64, args).map(|_| ())
 }

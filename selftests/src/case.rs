@@ -151,6 +151,16 @@ pub const HUGETLB: &[Kind] = &[Kind::Hugetlb];
 /// The row brings its own file.
 pub const OWN: &[Kind] = &[Kind::Own];
 
+/// Each seal there is.
+pub const EACH_SEAL: &[u32] = &[
+    seal::SEAL,
+    seal::SHRINK,
+    seal::GROW,
+    seal::WRITE,
+    seal::FUTURE_WRITE,
+    seal::EXEC,
+    seal::FS_WRITE,
+];
 /// Each seal that forbids write(2).
 pub const NO_WRITE: &[u32] = &[seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE];
 /// Each seal that forbids a smaller size.

@@ -102,6 +102,9 @@ impl Cli {
         }
         let table = self.table()?;
         self.prepare()?;
+        if !init::is_init() {
+            need::least()?;
+        }
         // A report on stdout is alone there.
         let mut report = if self.files.take_stdout()? { Some(init::leave_stdout()?) } else { None };
         let rows: Vec<Row> = plan.iter().map(planned).collect();
@@ -238,8 +241,11 @@ impl Cli {
                 String::new()
             };
             replace(file, (before + &blessing.text).as_bytes())?;
-            let count = blessing.rows;
-            eprintln!("memfd-seals: {count} rows added to {name}: write each one's reason");
+            let (rows, whose) = match blessing.rows {
+                1 => ("1 row".to_owned(), "its"),
+                n => (format!("{n} rows"), "each one's"),
+            };
+            eprintln!("memfd-seals: {rows} added to {name}: write {whose} reason");
         }
         Ok(())
     }

@@ -2,10 +2,11 @@
 //! The descriptors that a row's operation may come through: a seal is the inode's, so none of them
 //! may get around it.
 
-use crate::case::{Got, Stop, Test};
+use crate::case::{Got, Test};
 use crate::cases;
+use crate::elsewhere::{decode, encode, in_another};
 use crate::kind::Kind;
-use crate::sys::{self, Ended, Sys};
+use crate::sys::{self, Sys};
 use crate::world::{OFFSET, World};
 use libc::c_int;
 use nix::errno::Errno;
@@ -14,7 +15,7 @@ use nix::sys::socket::{self, AddressFamily, ControlMessage, ControlMessageOwned,
 use nix::sys::socket::{SockFlag, SockType};
 use nix::unistd::{Whence, lseek};
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::Command;
 
@@ -200,21 +201,7 @@ pub fn perform(test: Test, world: &mut World) -> Got {
             drop(end);
             got
         }),
-        Forked => {
-            let (mut reader, writer) = pipe()?;
-            let ended = sys::in_child(|| {
-                let text = encode((test.case.op)(world));
-                File::from(writer.try_clone().expect("dup"))
-                    .write_all(text.as_bytes())
-                    .expect("pipe");
-                0
-            })?;
-            drop(writer);
-            assert_eq!(ended, Ended::Exit(0), "the forked child");
-            let mut text = String::new();
-            reader.read_to_string(&mut text).expect("pipe");
-            decode(&text)
-        }
+        Forked => in_another(|| (test.case.op)(world)),
         Execed => {
             // Without FD_CLOEXEC, the program has the very same descriptor.
             fcntl(&world.fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -239,25 +226,4 @@ pub fn performed(name: &str, fd: &str) -> Result<String, String> {
     let fd = fd.parse().map_err(|_| "no descriptor".to_owned())?;
     let mut world = World::inherited(test.given, sys::own(fd));
     Ok(encode((test.case.op)(&mut world)))
-}
-
-fn pipe() -> Sys<(File, OwnedFd)> {
-    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    Ok((reader.into(), writer))
-}
-
-fn encode(got: Got) -> String {
-    match got {
-        Ok(value) => format!("value {value}"),
-        Err(Stop::Errno(errno)) => format!("errno {}", errno as i32),
-        Err(Stop::Signal(signal)) => panic!("{signal} in a child that acts for the row"),
-    }
-}
-
-fn decode(text: &str) -> Got {
-    match text.split_once(' ').map(|(word, number)| (word, number.parse::<i64>())) {
-        Some(("value", Ok(value))) => Ok(value),
-        Some(("errno", Ok(errno))) => Err(Errno::from_raw(errno as i32).into()),
-        _ => panic!("the child that acts for the row said {text:?}"),
-    }
 }

@@ -5,8 +5,10 @@ use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 use crate::mapped::MADV_COLLAPSE;
 pub use crate::region::{Probe, probe_seal};
-use crate::sys::{self, mfd};
+use crate::sys::{self, Ended, mfd};
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -21,6 +23,14 @@ pub enum Need {
     Userfaultfd,
     /// /dev/udmabuf.
     Udmabuf,
+    /// iommufd, and its selftest's access.
+    Iommufd,
+    /// FUSE with passthrough, and the right to mount it.
+    Fuse,
+    /// Loop devices.
+    Loop,
+    /// Swap on a RAM disk that holds nothing.
+    Swap,
     /// /dev/liveupdate.
     LiveUpdate,
     /// A 32-bit system call entry.
@@ -37,6 +47,12 @@ pub enum Need {
     Pkeys,
     /// System V shared memory.
     SysvShm,
+    /// fchmodat2(2).
+    Fchmodat2,
+    /// The right to mount, for files that are no memfds.
+    Mounts,
+    /// Pid namespaces in which nothing is set, with vm.memfd_noexec.
+    PidNamespaces,
     /// The right to become another user.
     OtherUid,
     /// A user namespace of one's own.
@@ -76,6 +92,10 @@ impl Need {
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
             Need::Udmabuf => device("/dev/udmabuf"),
+            Need::Iommufd => crate::iommufd::Space::new().err(),
+            Need::Fuse => crate::fuse::missing(),
+            Need::Loop => crate::loopdev::missing(),
+            Need::Swap => crate::swap::missing(),
             Need::LiveUpdate => crate::luo::missing(),
             Need::Compat => crate::compat::missing(),
             Need::RemapFilePages => {
@@ -94,6 +114,14 @@ impl Need {
             Need::SysvShm => {
                 no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
             }
+            Need::Fchmodat2 => {
+                no_call("fchmodat2(2)", libc::SYS_fchmodat2, [usize::MAX, 0, 0, 0, 0, 0])
+            }
+            Need::Mounts => match crate::elsewhere::mount(c"tmpfs") {
+                Ok(_) => None,
+                Err(errno) => Some(format!("a tmpfs can't be mounted ({errno:?}; run it as root)")),
+            },
+            Need::PidNamespaces => unshared(CloneFlags::CLONE_NEWPID).or_else(memfd_noexec_set),
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
             Need::LargeFolios => thp_missing(),
@@ -101,6 +129,18 @@ impl Need {
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
     }
+}
+
+/// What nothing here works without. Errors: the line to print.
+pub fn least() -> Result<(), String> {
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)
+        .map_err(|errno| format!("nothing can be tested: memfd_create: {errno:?}"))?;
+    sys::get_seals(&fd)
+        .map_err(|errno| format!("nothing can be tested: F_GET_SEALS: {errno:?}"))?;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::File::open(&path)
+        .map(|_| ())
+        .map_err(|error| format!("nothing can be tested: opening {path}: {error}"))
 }
 
 /// Why this kind of file can't be had; none if it can. Looked up once: see `run.rs`.
@@ -173,6 +213,34 @@ fn collapse_missing() -> Option<String> {
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
     (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))
 }
+
+/// Why such a namespace can't be made.
+fn unshared(flag: CloneFlags) -> Option<String> {
+    let made = sys::in_child(|| unshare(flag).map_or_else(|errno| errno as i32, |()| 0));
+    match made {
+        Ok(Ended::Exit(0)) => None,
+        Ok(Ended::Exit(errno)) => {
+            let errno = Errno::from_raw(errno);
+            Some(format!("{flag:?}: {errno:?} (needs CONFIG_NAMESPACES; run it as root)"))
+        }
+        other => Some(format!("{flag:?}: {other:?}")),
+    }
+}
+
+/// Why vm.memfd_noexec can't be set to anything in a new pid namespace.
+fn memfd_noexec_set() -> Option<String> {
+    match std::fs::read_to_string(MEMFD_NOEXEC) {
+        Ok(text) if text.trim() == "0" => None,
+        Ok(text) => Some(format!(
+            "vm.memfd_noexec is {}, and pid namespaces inherit it (as root: sysctl vm.memfd_noexec=0)",
+            text.trim()
+        )),
+        Err(error) => Some(format!("{MEMFD_NOEXEC}: {error}")),
+    }
+}
+
+/// What memfd_create(2) does without MFD_EXEC and MFD_NOEXEC_SEAL, for each pid namespace.
+pub const MEMFD_NOEXEC: &str = "/proc/sys/vm/memfd_noexec";
 
 fn device(path: &str) -> Option<String> {
     match std::fs::OpenOptions::new().read(true).write(true).open(path) {

@@ -163,7 +163,7 @@ impl Known {
             None => told,
             Some(known) if outcome == Outcome::Pass => format!(
                 "{told}\nit passes, but {} knows that it comes out as {} ({}): delete that row, or say \
-                 in its `when` where it holds",
+                 where it holds",
                 known.place(),
                 known.got,
                 known.reason

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! io_uring: one operation at a time, or a chain of them.
 
-use crate::case::{Got, Starved};
+use crate::calls::DATA;
+use crate::case::{Given, Got, Setup, Starved};
 use crate::sys::{self, Map, Sys};
-use crate::world::World;
+use crate::world::{World, fresh};
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -154,6 +155,28 @@ pub fn fsync(fd: Fd) -> squeue::Entry {
 /// One request on a ring of its own.
 pub fn once(entry: squeue::Entry) -> Got {
     Ring::new()?.run(entry)
+}
+
+/// A file whose seals come after a ring that has it registered, with a fixed buffer of `DATA`.
+pub fn registered(given: Given) -> Setup {
+    in_ring(given, Ring::new())
+}
+
+/// The same with a ring of which a thread of the kernel's takes its requests.
+pub fn polled(given: Given) -> Setup {
+    in_ring(given, Ring::polled())
+}
+
+fn in_ring(given: Given, ring: Result<Ring, Errno>) -> Setup {
+    let mut world = fresh(given)?;
+    let ring = ring.and_then(|ring| ring.with_buffer(DATA)?.register(&world.fd));
+    world.ring = Some(ring.map_err(|errno| format!("ring: {errno:?}"))?);
+    world.seal_alone(given.seals)
+}
+
+/// The ring that one of these made.
+pub fn ring(f: &mut World) -> &mut Ring {
+    f.ring.as_mut().expect("the setup makes a ring")
 }
 
 /// A ring that has a mapping pinned as its fixed buffer.

@@ -272,7 +272,8 @@ impl World {
             size: stat.st_size as u64,
             blocks: stat.st_blocks,
             mode: stat.st_mode,
-            seals: sys::get_seals(&self.fd),
+            // Not through `fd`, which may be a path that says nothing of them.
+            seals: sys::get_seals(&reader),
             flags: sys::fcntl(&self.fd, libc::F_GETFL, 0),
             contents,
         })
@@ -291,7 +292,7 @@ impl World {
 
     /// As `unchanged`, but for the seals.
     pub fn unchanged_but_seals(&self) -> Check {
-        let seals = sys::get_seals(&self.fd);
+        let seals = self.looks()?.seals;
         self.unchanged_but(|looks| looks.seals = seals)
     }
 
@@ -340,22 +341,6 @@ impl World {
         same(&format!("byte {offset}"), byte, got[0])
     }
 
-    /// The bytes at `offset`, read through a descriptor, are these.
-    pub fn bytes_are(&self, offset: usize, bytes: &[u8]) -> Check {
-        let mut got = vec![0; bytes.len()];
-        File::from(self.reopen(libc::O_RDONLY).map_err(word)?)
-            .read_exact_at(&mut got, offset as u64)
-            .map_err(word)?;
-        let wrong = (0..got.len()).find(|&at| got[at] != bytes[at]);
-        wrong.map_or(Ok(()), |at| same(&format!("byte {}", offset + at), bytes[at], got[at]))
-    }
-
-    /// The descriptor's offset is this.
-    pub fn offset_is(&self, offset: i64) -> Check {
-        let here = nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
-        same("offset", Ok(offset), here)
-    }
-
     /// A store through this mapping is seen by a reader of the file.
     pub fn reaches_file(&self, map: &Map) -> Check {
         map.store(1, 0xc3);
@@ -382,6 +367,27 @@ pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, got: T) -> 
 /// The operation must fail with this errno: for a second look in `after`.
 pub fn refused(what: &str, errno: Errno, got: Got) -> Check {
     same(what, Err(Stop::Errno(errno)), got)
+}
+
+/// The same of each: what they all give, for a row whose expectation is about every one.
+pub fn each<T: std::fmt::Debug>(
+    items: impl IntoIterator<Item = T>,
+    mut op: impl FnMut(&T) -> Got,
+) -> Got {
+    let mut all: Option<Got> = None;
+    for item in items {
+        let got = op(&item);
+        if all.is_some_and(|before| before != got) {
+            wrong(format!("{item:?} gave {got:?}, and those before it {all:?}"));
+        }
+        all = Some(got);
+    }
+    all.expect("a row names something")
+}
+
+/// Ends a test as failed, from the midst of its operation.
+pub fn wrong(what: String) -> ! {
+    std::panic::panic_any(crate::child::Wrong(what))
 }
 
 /// Runs in a forked child: 0, or the signal that killed it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! Linux AIO and io_uring.
+//! Writes of Linux AIO and io_uring.
 
 use crate::aio;
 use crate::calls::{DATA, pipe_is_full, with_pipe};
@@ -8,13 +8,11 @@ use crate::door::{Door, READERS};
 use crate::need::Need;
 use crate::sys::{self, seal};
 use crate::uring::{self, Fd, Ring};
-use crate::world::{World, fresh, same, sealed};
+use crate::world::sealed;
 use io_uring::squeue::Flags;
-use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_APPEND, O_RDWR, O_TRUNC, O_WRONLY};
+use libc::{O_APPEND, O_RDWR};
 use nix::errno::Errno::*;
-use std::ffi::CString;
 
-const PUNCH: i32 = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 const FIRST: Deviation = Deviation::Passes("it is looked at first");
 const HUGETLB_NEVER: Deviation = Deviation::Passes("hugetlbfs never had write(2)");
 const APPENDING: &[Door] = &[Door::Before(O_RDWR | O_APPEND), Door::After(O_RDWR | O_APPEND)];
@@ -50,40 +48,9 @@ const URING: Case = Case {
     ..CASE
 };
 const URING_ALLOWED: Case = Case { needs: &[Need::IoUring], starved: STEPS, ..AIO_ALLOWED };
-/// Sizes and holes: on both file systems.
-const URING_SIZE: Case = Case { rules: &[5], on: BOTH, ..URING };
-
-/// A file whose seals come after a ring that has it registered.
-fn registered(given: Given) -> Setup {
-    in_ring(given, Ring::new().map_err(|e| format!("ring: {e:?}"))?)
-}
-
-/// The same with a ring of which a thread of the kernel's takes its requests.
-fn polled(given: Given) -> Setup {
-    in_ring(given, Ring::polled().map_err(|e| format!("ring: {e:?}"))?)
-}
-
-fn in_ring(given: Given, ring: Ring) -> Setup {
-    let mut world = fresh(given)?;
-    let ring = ring.with_buffer(DATA).and_then(|ring| ring.register(&world.fd));
-    world.ring = Some(ring.map_err(|e| format!("ring: {e:?}"))?);
-    world.seal_alone(given.seals)
-}
-
-fn ring(f: &mut World) -> &mut Ring {
-    f.ring.as_mut().expect("the setup makes a ring")
-}
 
 fn iovec() -> [libc::iovec; 1] {
     [libc::iovec { iov_base: DATA.as_ptr() as *mut _, iov_len: DATA.len() }]
-}
-
-/// IORING_OP_OPENAT of the file's path with these flags; it is closed again.
-fn open(f: &World, flags: i32) -> Got {
-    let path = CString::new(f.path()).expect("no NUL");
-    let fd = uring::once(uring::open(&path, flags | libc::O_CLOEXEC))?;
-    drop(sys::own(fd as i32));
-    Ok(0)
 }
 
 pub const CASES: &[Case] = &[
@@ -255,20 +222,20 @@ pub const CASES: &[Case] = &[
     Case {
         name: "uring_write_fixed",
         about: "an io_uring write from a fixed buffer fails",
-        setup: registered,
+        setup: uring::registered,
         op: |f| {
             let fd = Fd::of(f);
-            ring(f).write_fixed(fd, 4, 1)
+            uring::ring(f).write_fixed(fd, 4, 1)
         },
         ..URING
     },
     Case {
         name: "uring_write_fixed_allowed",
         about: "an io_uring write from a fixed buffer works under the other seals",
-        setup: registered,
+        setup: uring::registered,
         op: |f| {
             let fd = Fd::of(f);
-            ring(f).write_fixed(fd, 4, 1)
+            uring::ring(f).write_fixed(fd, 4, 1)
         },
         ..URING_ALLOWED
     },
@@ -276,29 +243,29 @@ pub const CASES: &[Case] = &[
         name: "uring_registered",
         about: "an io_uring write to a file registered before the seal fails",
         on: SHMEM,
-        setup: registered,
-        op: |f| ring(f).run(uring::write(Fd::Registered, DATA, 1, 0)),
+        setup: uring::registered,
+        op: |f| uring::ring(f).run(uring::write(Fd::Registered, DATA, 1, 0)),
         ..URING
     },
     Case {
         name: "uring_registered_fixed",
         about: "an io_uring write from a fixed buffer to a file registered before the seal fails",
-        setup: registered,
-        op: |f| ring(f).write_fixed(Fd::Registered, 4, 1),
+        setup: uring::registered,
+        op: |f| uring::ring(f).write_fixed(Fd::Registered, 4, 1),
         ..URING
     },
     Case {
         name: "uring_registered_allowed",
         about: "an io_uring write to a registered file works under the other seals",
-        setup: registered,
-        op: |f| ring(f).run(uring::write(Fd::Registered, DATA, 1, 0)),
+        setup: uring::registered,
+        op: |f| uring::ring(f).run(uring::write(Fd::Registered, DATA, 1, 0)),
         ..URING_ALLOWED
     },
     Case {
         name: "uring_polled",
         about: "an io_uring write that the kernel's own thread takes fails",
-        setup: polled,
-        op: |f| ring(f).run(uring::write(Fd::Registered, DATA, 1, 0)),
+        setup: uring::polled,
+        op: |f| uring::ring(f).run(uring::write(Fd::Registered, DATA, 1, 0)),
         ..URING
     },
     Case {
@@ -342,123 +309,5 @@ pub const CASES: &[Case] = &[
         setup: |given| with_pipe(sealed(given)?),
         op: |f| uring::once(uring::splice(f, &f.kept[1], 1, 4)),
         ..URING_ALLOWED
-    },
-    Case {
-        name: "uring_shrink",
-        about: "an io_uring ftruncate to a smaller size fails",
-        under: NO_SHRINK,
-        op: |f| uring::once(uring::ftruncate(Fd::of(f), 0)),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_grow",
-        about: "an io_uring ftruncate to a larger size fails",
-        under: NO_GROW,
-        op: |f| uring::once(uring::ftruncate(Fd::of(f), f.size + f.page)),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_shrink_allowed",
-        about: "an io_uring ftruncate to a smaller size works under the other seals",
-        rules: &[],
-        under: MAY_SHRINK,
-        op: |f| uring::once(uring::ftruncate(Fd::of(f), f.page)),
-        starved: STEPS,
-        expect: Returns(0),
-        after: |f| f.size_is(f.page),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_punch",
-        about: "an io_uring fallocate that punches a hole fails",
-        rules: &[7],
-        under: NO_WRITE,
-        op: |f| uring::once(uring::fallocate(Fd::of(f), PUNCH, 0, f.page)),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_allocate",
-        about: "an io_uring fallocate inside i_size fails",
-        rules: &[7],
-        under: &[seal::FS_WRITE],
-        op: |f| uring::once(uring::fallocate(Fd::of(f), 0, 0, f.page)),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_allocate_past_eof",
-        about: "an io_uring fallocate past EOF fails",
-        rules: &[7],
-        under: NO_GROW,
-        op: |f| uring::once(uring::fallocate(Fd::of(f), 0, f.size, f.page)),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_allocate_allowed",
-        about: "an io_uring fallocate inside i_size works under the other seals",
-        rules: &[],
-        under: MAY_ALLOCATE,
-        op: |f| uring::once(uring::fallocate(Fd::of(f), 0, 0, f.page)),
-        starved: STEPS,
-        expect: Returns(0),
-        after: |f| f.unchanged(),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_registered_size",
-        about: "an io_uring ftruncate of a file registered before the seal fails",
-        under: NO_SHRINK,
-        setup: registered,
-        op: |f| ring(f).run(uring::ftruncate(Fd::Registered, 0)),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_registered_punch",
-        about: "an io_uring fallocate of a file registered before the seal fails",
-        rules: &[7],
-        under: NO_WRITE,
-        setup: registered,
-        op: |f| {
-            let len = f.page;
-            ring(f).run(uring::fallocate(Fd::Registered, PUNCH, 0, len))
-        },
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_o_trunc",
-        about: "an io_uring openat with O_TRUNC fails",
-        under: NO_SHRINK,
-        op: |f| open(f, O_RDWR | O_TRUNC),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_o_trunc_wronly",
-        about: "an io_uring openat with O_WRONLY and O_TRUNC fails",
-        under: NO_SHRINK,
-        op: |f| open(f, O_WRONLY | O_TRUNC),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_o_trunc_allowed",
-        about: "an io_uring openat with O_TRUNC empties a file whose seals allow it",
-        rules: &[],
-        under: MAY_SHRINK,
-        op: |f| open(f, O_RDWR | O_TRUNC),
-        starved: STEPS,
-        expect: Returns(0),
-        after: |f| f.size_is(0),
-        ..URING_SIZE
-    },
-    Case {
-        name: "uring_fsync",
-        about: "an io_uring fsync works under every seal",
-        rules: &[18],
-        under: ANY_WRITE,
-        op: |f| uring::once(uring::fsync(Fd::of(f))),
-        expect: Returns(0),
-        after: |f| {
-            f.unchanged()?;
-            same("seals", true, f.seals_are(f.given.seals).is_ok())
-        },
-        ..URING_SIZE
     },
 ];

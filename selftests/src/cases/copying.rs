@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! splice(2), sendfile(2), copy_file_range(2): into the file, and out of it.
+//! splice(2) and sendfile(2) into the file and out of it.
 
 use crate::calls::*;
 use crate::case::*;
 use crate::door::{Door, READERS};
-use crate::sys::{self, mfd, seal};
-use crate::world::{World, same, sealed};
+use crate::sys::seal;
+use crate::world::{same, sealed};
 use libc::{O_APPEND, O_RDWR, SPLICE_F_MOVE};
 use nix::errno::Errno::*;
-use std::os::fd::AsRawFd;
 
 /// No seal, and each that decides over a write.
 const ANY: &[u32] = &[0, seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE, seal::GROW];
@@ -44,44 +43,10 @@ fn page_in(given: Given) -> Setup {
     with_given_page(sealed(given)?)
 }
 
-fn from_memfd(given: Given) -> Setup {
-    with_source(sealed(given)?)
-}
-
-fn from_disk(given: Given) -> Setup {
-    with_disk_source(sealed(given)?)
-}
-
-/// The other end of a copy that comes out of the file: an empty memfd, kept first.
-fn to_memfd(given: Given) -> Setup {
-    let fd = sys::memfd_create("target", mfd::CLOEXEC).map_err(|e| e.to_string())?;
-    Ok(sealed(given)?.keep(fd))
-}
-
 /// An empty pipe, kept as `with_pipe` does.
 fn to_pipe(given: Given) -> Setup {
     let (reader, writer) = pipe()?;
     Ok(sealed(given)?.keep(writer).keep(reader))
-}
-
-/// What the call gave, if it left these offsets alone; else the first that it moved.
-fn unmoved<const N: usize>(got: Got, offsets: [(i64, i64); N]) -> Got {
-    offsets.iter().find(|(was, is)| was != is).map_or(got, |&(_, is)| Ok(is))
-}
-
-/// The file that was kept first holds the file's first bytes.
-fn arrived(f: &mut World) -> Check {
-    let mut got = [0; 4];
-    nix::sys::uio::pread(&f.kept[0], &mut got, 0).map_err(|e| e.to_string())?;
-    same("what arrived", [0x5a, 0, 0, 0], got)?;
-    f.unchanged()
-}
-
-/// `after` of a copy of four bytes that starts at 2 in the source.
-fn took_from_source(f: &mut World) -> Check {
-    f.offset_is(9)?;
-    f.size_is(f.size)?;
-    f.bytes_are(4, b"\x002345\0")
 }
 
 pub const CASES: &[Case] = &[
@@ -295,143 +260,5 @@ pub const CASES: &[Case] = &[
         expect: Returns(4),
         after: arrived,
         ..OUT
-    },
-    Case {
-        name: "copy_file_range",
-        about: "copy_file_range(2) from another memfd fails and leaves the source's offset",
-        setup: from_memfd,
-        op: |f| copy_file_range((&f.kept[0], None), (&f.fd, None), 4),
-        after: source_stays,
-        ..REFUSED
-    },
-    Case {
-        name: "copy_file_range_at_offsets",
-        about: "copy_file_range(2) at offsets of the caller's fails and leaves both",
-        on: PLAIN,
-        setup: from_memfd,
-        op: |f| {
-            let (mut from, mut to) = (1, 2);
-            let ends = ((&f.kept[0], Some(&mut from)), (&f.fd, Some(&mut to)));
-            let got = copy_file_range(ends.0, ends.1, 4);
-            unmoved(got, [(1, from), (2, to)])
-        },
-        after: source_stays,
-        ..REFUSED
-    },
-    Case {
-        name: "copy_file_range_within",
-        about: "copy_file_range(2) from one page of the file to another fails",
-        setup: sealed,
-        op: |f| {
-            let mut to = f.page as i64;
-            copy_file_range((&f.fd, Some(&mut 0)), (&f.fd, Some(&mut to)), 4)
-        },
-        ..REFUSED
-    },
-    Case {
-        name: "copy_file_range_allowed",
-        about: "copy_file_range(2) works under the other seals",
-        setup: from_memfd,
-        op: |f| copy_file_range((&f.kept[0], None), (&f.fd, None), 4),
-        after: took_from_source,
-        ..ALLOWED
-    },
-    Case {
-        name: "copy_file_range_within_allowed",
-        about: "copy_file_range(2) from one page of the file to another works as ever",
-        on: SHMEM,
-        setup: sealed,
-        op: |f| {
-            let mut to = f.page as i64 + 1;
-            copy_file_range((&f.fd, Some(&mut 0)), (&f.fd, Some(&mut to)), 4)
-        },
-        after: |f| f.bytes_are(f.page, &[0x5b, 0x5a, 0, 0, 0]),
-        ..ALLOWED
-    },
-    Case {
-        name: "copy_file_range_grow",
-        about: "F_SEAL_GROW refuses copy_file_range(2) to EOF",
-        setup: from_memfd,
-        op: |f| {
-            let mut to = f.size as i64;
-            let got = copy_file_range((&f.kept[0], None), (&f.fd, Some(&mut to)), 4);
-            unmoved(got, [(f.size as i64, to)])
-        },
-        after: source_stays,
-        ..GROWING
-    },
-    Case {
-        name: "copy_file_range_nothing",
-        about: "copy_file_range(2) of no bytes returns 0",
-        rules: &[4],
-        on: SHMEM,
-        setup: from_memfd,
-        op: |f| copy_file_range((&f.kept[0], None), (&f.fd, None), 0),
-        expect: Returns(0),
-        after: |f| f.unchanged(),
-        hollow: Deviation::None,
-        ..NEVER
-    },
-    Case {
-        name: "copy_file_range_overlapping",
-        about: "copy_file_range(2) of a range over itself is EINVAL before any seal",
-        setup: sealed,
-        op: |f| copy_file_range((&f.fd, Some(&mut 0)), (&f.fd, Some(&mut 2)), 4),
-        expect: Fails(EINVAL),
-        ..NEVER
-    },
-    Case {
-        name: "copy_file_range_from_disk",
-        about: "copy_file_range(2) from another file system is EXDEV before any seal",
-        setup: from_disk,
-        op: |f| copy_file_range((&f.kept[0], None), (&f.fd, None), 4),
-        expect: Fails(EXDEV),
-        after: source_stays,
-        ..NEVER
-    },
-    Case {
-        name: "copy_file_range_append",
-        about: "copy_file_range(2) to an O_APPEND descriptor is EBADF whatever the seals",
-        through: APPENDING,
-        setup: from_memfd,
-        op: |f| copy_file_range((&f.kept[0], None), (&f.fd, None), 4),
-        expect: Fails(EBADF),
-        ..NEVER
-    },
-    Case {
-        name: "copy_file_range_hugetlb",
-        about: "hugetlbfs takes no copy_file_range(2): EINVAL",
-        rules: &[24],
-        on: HUGETLB,
-        setup: sealed,
-        op: |f| {
-            let mut to = f.page as i64;
-            copy_file_range((&f.fd, Some(&mut 0)), (&f.fd, Some(&mut to)), 4)
-        },
-        expect: Fails(EINVAL),
-        hollow: HUGETLB_NEVER,
-        ..NEVER
-    },
-    Case {
-        name: "copy_file_range_out",
-        about: "copy_file_range(2) out of the file works under every seal",
-        setup: to_memfd,
-        op: |f| copy_file_range((&f.fd, Some(&mut 0)), (&f.kept[0], None), 4),
-        expect: Returns(4),
-        after: arrived,
-        ..OUT
-    },
-    Case {
-        name: "clone",
-        about: "FICLONE, which memfds lack, is EOPNOTSUPP whatever the seals",
-        on: SHMEM,
-        setup: from_memfd,
-        op: |f| {
-            const FICLONE: usize = 0x4004_9409;
-            let (to, from) = (f.fd.as_raw_fd() as usize, f.kept[0].as_raw_fd() as usize);
-            Ok(sys::call(libc::SYS_ioctl, [to, FICLONE, from, 0, 0, 0])?)
-        },
-        expect: Fails(EOPNOTSUPP),
-        ..NEVER
     },
 ];

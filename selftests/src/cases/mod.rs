@@ -4,29 +4,46 @@
 use crate::case::{Case, Test};
 
 mod advising;
+mod allocate_edges;
+mod allocating;
 mod asynchronous;
+mod asynchronous_sizes;
+mod blocks;
+mod busy;
 mod compat32;
+mod compat32_sizes;
+mod copy_ranges;
 mod copying;
 mod counting;
+mod creating;
 mod cursor_window;
 mod devices;
+mod direct_io;
+mod exec;
 mod existing;
 mod faulting;
 mod fixed;
+mod holes;
 mod locking;
 mod mapping;
 mod memory;
+mod namespaces;
+mod objects;
 mod older;
+mod outgrowing;
 mod paging;
+mod patient;
 mod pins;
 mod private;
 mod programs;
 mod protecting;
 mod racing;
 mod reading;
+mod refusing;
 mod remapping;
 mod resizing;
 mod rights;
+mod running;
 mod sealing;
 mod unaffected;
 mod write_edges;
@@ -36,13 +53,26 @@ mod writing;
 /// Every file of cases, in the order in which they run.
 const AREAS: &[(&str, &[Case])] = &[
     ("programs", programs::CASES),
+    ("creating", creating::CASES),
     ("sealing", sealing::CASES),
+    ("refusing", refusing::CASES),
+    ("busy", busy::CASES),
+    ("patient", patient::CASES),
+    ("objects", objects::CASES),
+    ("exec", exec::CASES),
+    ("running", running::CASES),
+    ("namespaces", namespaces::CASES),
     ("writing", writing::CASES),
     ("write_flags", write_flags::CASES),
     ("write_edges", write_edges::CASES),
     ("copying", copying::CASES),
+    ("copy_ranges", copy_ranges::CASES),
     ("asynchronous", asynchronous::CASES),
+    ("asynchronous_sizes", asynchronous_sizes::CASES),
     ("resizing", resizing::CASES),
+    ("allocating", allocating::CASES),
+    ("allocate_edges", allocate_edges::CASES),
+    ("outgrowing", outgrowing::CASES),
     ("mapping", mapping::CASES),
     ("fixed", fixed::CASES),
     ("reading", reading::CASES),
@@ -59,7 +89,11 @@ const AREAS: &[(&str, &[Case])] = &[
     ("pins", pins::CASES),
     ("paging", paging::CASES),
     ("devices", devices::CASES),
+    ("direct_io", direct_io::CASES),
+    ("holes", holes::CASES),
+    ("blocks", blocks::CASES),
     ("compat32", compat32::CASES),
+    ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
     ("cursor_window", cursor_window::CASES),
     ("unaffected", unaffected::CASES),

@@ -120,7 +120,7 @@ pub const CASES: &[Case] = &[
         on: PLAIN,
         under: &[0],
         needs: &[Need::Udmabuf],
-        setup: |given| super::sealing::pinned(fresh(given)?.seal(seal::SHRINK)?.map(RW)?),
+        setup: |given| super::busy::pinned(fresh(given)?.seal(seal::SHRINK)?.map(RW)?),
         op: |f| {
             f.old = None;
             let sealer =

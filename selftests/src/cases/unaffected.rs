@@ -3,8 +3,8 @@
 
 use crate::case::*;
 use crate::need::Need;
-use crate::sys::{self, RW, mfd, seal};
-use crate::world::{World, fresh, same, sealed, with_flags};
+use crate::sys::{self, RW, seal};
+use crate::world::{World, fresh, same, sealed};
 use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
@@ -125,58 +125,6 @@ pub const CASES: &[Case] = &[
         },
         op: |f| Ok(sys::fcntl(&f.fd, libc::F_SETLEASE, libc::F_RDLCK as usize)?),
         expect: Returns(0),
-        ..CASE
-    },
-    Case {
-        name: "exec_seal_fchmod",
-        about: "F_SEAL_EXEC forbids changing the execute bits (see patch 2)",
-        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
-        op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
-        expect: Fails(EPERM),
-        ..CONTROL
-    },
-    Case {
-        name: "exec_seal_fchmod_other_bits",
-        about: "F_SEAL_EXEC leaves the other bits alone",
-        setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
-        op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o600)).map(|()| 0)?),
-        expect: Returns(0),
-        after: |f| mode_is(f, 0o600),
-        ..CONTROL
-    },
-    Case {
-        name: "shrink_seal_still_grows",
-        about: "F_SEAL_SHRINK alone forbids shrinking only",
-        setup: |given| fresh(given)?.seal(seal::SHRINK),
-        op: |f| f.ftruncate(f.size + f.page),
-        expect: Returns(0),
-        after: |f| {
-            let got = f.ftruncate(f.page);
-            crate::world::refused("shrinking", EPERM, got)
-        },
-        ..CONTROL
-    },
-    Case {
-        name: "grow_seal_still_shrinks",
-        about: "F_SEAL_GROW alone forbids growing only",
-        setup: |given| fresh(given)?.seal(seal::GROW),
-        op: |f| f.ftruncate(f.page),
-        expect: Returns(0),
-        after: |f| {
-            let got = f.ftruncate(f.size);
-            crate::world::refused("growing", EPERM, got)
-        },
-        ..CONTROL
-    },
-    Case {
-        name: "tmpfs_file_takes_no_seal",
-        about: "a file of an ordinary tmpfs does not take the seal",
-        rules: &[29],
-        on: OWN,
-        setup: tmpfs_file,
-        op: |f| f.add_seals(seal::FS_WRITE),
-        expect: Fails(EPERM),
-        hollow: Deviation::Passes("only memfds can be sealed"),
         ..CASE
     },
     Case {

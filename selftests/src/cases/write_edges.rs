@@ -2,7 +2,7 @@
 //! Writes that are wrong in another way too: which error comes first; and writes that end at, or
 //! reach over, the end of the file.
 
-use crate::calls::{NO_USER, UNMAPPED, half_bad, limit_size, pwrite_from, write_from, writev};
+use crate::calls::{NO_USER, UNMAPPED, half_bad, limited, pwrite_from, write_from, writev};
 use crate::case::*;
 use crate::door::Door;
 use crate::kind::Kind;
@@ -47,13 +47,6 @@ fn part_page(given: Given) -> Setup {
     let world = fresh(given)?;
     world.ftruncate(world.page + 100).map_err(|e| format!("{e:?}"))?;
     world.seal_alone(given.seals)
-}
-
-/// No file may be longer than one page.
-fn limited(given: Given) -> Setup {
-    let world = sealed(given)?;
-    limit_size(world.page)?;
-    Ok(world)
 }
 
 pub const CASES: &[Case] = &[
@@ -191,7 +184,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "file_size_limit",
         about: "pwrite(2) at RLIMIT_FSIZE is EFBIG before any seal",
-        setup: limited,
+        setup: limited::<1>,
         op: |f| f.pwrite(f.page, b"x"),
         expect: Fails(EFBIG),
         ..MISTAKE_FIRST
@@ -199,14 +192,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "below_file_size_limit",
         about: "pwrite(2) across RLIMIT_FSIZE is EPERM, not short",
-        setup: limited,
+        setup: limited::<1>,
         op: |f| f.pwrite(f.page - 2, b"test"),
         ..SEAL_FIRST
     },
     Case {
         name: "below_file_size_limit_allowed",
         about: "pwrite(2) across RLIMIT_FSIZE is short under the other seals",
-        setup: limited,
+        setup: limited::<1>,
         op: |f| f.pwrite(f.page - 2, b"test"),
         expect: Returns(2),
         ..ALLOWED

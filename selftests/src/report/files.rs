@@ -21,6 +21,9 @@ pub struct Files {
     json: Option<PathBuf>,
 }
 
+/// Puts a text where it belongs.
+type Put<'a> = &'a mut dyn FnMut(&Path, &[u8]) -> Result<(), String>;
+
 impl Files {
     fn all(&self) -> impl Iterator<Item = &Path> {
         [&self.ktap, &self.junit, &self.json].into_iter().flatten().map(PathBuf::as_path)
@@ -41,7 +44,11 @@ impl Files {
     /// Writes the end that holds until there is another. Errors: a file that can't be written.
     pub fn begin(&self, planned: &[Row]) -> Result<(), String> {
         let cause = "the run did not come to its end";
-        self.write(Ending::Other { word: "internal", cause }, &About::default(), planned, None)
+        let ending = Ending::Other { word: "internal", cause };
+        self.write(ending, &About::default(), planned, &mut |file, text| {
+            // What is read as it is written gets the end alone.
+            if is_stdout(file) || is_stream(file) { Ok(()) } else { replace(file, text) }
+        })
     }
 
     /// Writes the end; `stdout` is where that is, if one of the files is.
@@ -52,31 +59,33 @@ impl Files {
         rows: &[Row],
         stdout: Option<&mut dyn Write>,
     ) -> Result<(), String> {
-        self.write(ending, about, rows, stdout)
+        let mut stdout = stdout;
+        self.write(ending, about, rows, &mut |file, text| match &mut stdout {
+            Some(out) if is_stdout(file) => {
+                let written = out.write_all(text).and_then(|()| out.flush());
+                written.map_err(|error| format!("stdout: {error}"))
+            }
+            _ => replace(file, text),
+        })
     }
 
-    fn write(
-        &self,
-        ending: Ending,
-        about: &About,
-        rows: &[Row],
-        mut stdout: Option<&mut dyn Write>,
-    ) -> Result<(), String> {
-        let mut put = |file: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| {
-            let Some(file) = file else { return Ok(()) };
-            match (is_stdout(file), &mut stdout) {
-                (false, _) => replace(file, text()?.as_bytes()),
-                (true, Some(out)) => out
-                    .write_all(text()?.as_bytes())
-                    .and_then(|()| out.flush())
-                    .map_err(|error| format!("stdout: {error}")),
-                (true, None) => Ok(()),
-            }
-        };
-        put(&self.ktap, &|| Ok(ktap::ktap(ending, rows)))?;
-        put(&self.junit, &|| junit::junit("memfd-seals", ending, rows))?;
-        put(&self.json, &|| json::json(ending, about, rows))
+    fn write(&self, ending: Ending, about: &About, rows: &[Row], put: Put) -> Result<(), String> {
+        if let Some(file) = &self.ktap {
+            put(file, ktap::ktap(ending, rows).as_bytes())?;
+        }
+        if let Some(file) = &self.junit {
+            put(file, junit::junit("memfd-seals", ending, rows)?.as_bytes())?;
+        }
+        if let Some(file) = &self.json {
+            put(file, json::json(ending, about, rows)?.as_bytes())?;
+        }
+        Ok(())
     }
+}
+
+/// A pipe or a device.
+fn is_stream(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|what| !what.is_file())
 }
 
 fn is_stdout(file: &Path) -> bool {
@@ -87,23 +96,20 @@ fn is_stdout(file: &Path) -> bool {
 /// written to.
 pub fn replace(file: &Path, contents: &[u8]) -> Result<(), String> {
     let refuse = |error: std::io::Error| format!("{}: {error}", file.display());
-    if std::fs::metadata(file).is_ok_and(|what| !what.is_file()) {
+    if is_stream(file) {
         let mut open = std::fs::OpenOptions::new().write(true).open(file).map_err(refuse)?;
         return open.write_all(contents).map_err(refuse);
     }
     // What a link leads to is replaced, not the link.
     let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut part = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(refuse)?;
-    part.write_all(contents).map_err(refuse)?;
-    part.persist(&file).map_err(|error| refuse(error.error))?;
-    Ok(())
+    let mut part = file.clone().into_os_string();
+    part.push(format!(".part-{}", std::process::id()));
+    let part = PathBuf::from(part);
+    let written = std::fs::write(&part, contents).and_then(|()| std::fs::rename(&part, &file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written.map_err(refuse)
 }
 
 #[cfg(test)]
@@ -155,5 +161,17 @@ mod tests {
         assert!(read("ktap").ends_with(&format!("not ok 1 verdict # internal: {cause}\n")));
         assert!(read("xml").contains("errors=\"1\""));
         assert!(read("json").contains("\"verdict\": \"internal\""));
+    }
+
+    #[test]
+    fn a_pipe_gets_the_end_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_retain(0o600)).unwrap();
+        let files = Files { ktap: Some(pipe.clone()), ..Files::default() };
+        files.begin(&[]).unwrap();
+        let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+        files.end(Ending::Pass, &About::default(), &[], None).unwrap();
+        assert_eq!(reader.join().unwrap(), "KTAP version 1\n1..1\nok 1 verdict\n");
     }
 }
