@@ -4,9 +4,9 @@
 
 use super::remapping::{duplicated, moved};
 use crate::case::*;
-use crate::mapped::no_count_left;
+use crate::mapped::{new_ro, no_count_left};
 use crate::sys::{self, Map, RO, seal};
-use crate::world::{World, same, sealed};
+use crate::world::{World, same, sealed, sealed_unmapped};
 use libc::PROT_NONE;
 use nix::errno::Errno::*;
 use std::os::fd::AsRawFd;
@@ -22,6 +22,12 @@ const COUNTED: Case = Case {
     hollow: Deviation::Passes("F_SEAL_WRITE counts"),
     ..CASE
 };
+
+const MAY_WRITE: Deviation = Deviation::Fails("VM_MAYWRITE is not cleared, so the mapping counts");
+
+/// F_SEAL_WRITE while only mappings made since are left.
+const NOT_COUNTED: Case =
+    Case { expect: Returns(0), after: |f| f.unchanged_but_seals(), ..COUNTED };
 
 pub const CASES: &[Case] = &[
     Case {
@@ -118,6 +124,82 @@ pub const CASES: &[Case] = &[
         hollow: Deviation::Passes("F_SEAL_WRITE counts"),
         ..CASE
     },
+    Case {
+        name: "readers",
+        about: "a shared mapping through an O_RDONLY descriptor does not count: it can't become writable",
+        setup: |given| {
+            let mut world = sealed_unmapped(given)?;
+            let reader = world.reopen(libc::O_RDONLY).map_err(|e| e.to_string())?;
+            let map = Map::new(world.size, RO, libc::MAP_SHARED, &reader, 0);
+            world.old = Some(map.map_err(|e| e.to_string())?);
+            Ok(world)
+        },
+        expect: Returns(0),
+        after: |f| f.unchanged_but_seals(),
+        hollow: Deviation::None,
+        ..COUNTED
+    },
+    Case {
+        name: "since_forked",
+        about: "a mapping made since F_SEAL_FS_WRITE does not count in a forked child either",
+        under: &[seal::FS_WRITE],
+        setup: since_in_child,
+        hollow: MAY_WRITE,
+        ..NOT_COUNTED
+    },
+    Case {
+        name: "since_split",
+        about: "a mapping made since F_SEAL_FS_WRITE does not count when it is split",
+        under: &[seal::FS_WRITE],
+        setup: since_split,
+        hollow: MAY_WRITE,
+        ..NOT_COUNTED
+    },
+    Case {
+        name: "since_duplicate",
+        about: "a mapping made since F_SEAL_FS_WRITE does not count with its duplicate",
+        on: SHMEM,
+        under: &[seal::FS_WRITE],
+        setup: |given| {
+            let mut world = new_ro(given)?;
+            duplicated(&mut world).map_err(|stop| format!("{stop:?}"))?;
+            Ok(world)
+        },
+        hollow: MAY_WRITE,
+        ..NOT_COUNTED
+    },
+    Case {
+        name: "since_forked_older",
+        about: "a mapping made since F_SEAL_FUTURE_WRITE does not count in a forked child either",
+        under: &[seal::FUTURE_WRITE],
+        setup: since_in_child,
+        rules: &[],
+        hollow: Deviation::None,
+        ..NOT_COUNTED
+    },
+    Case {
+        name: "since_split_older",
+        about: "a mapping made since F_SEAL_FUTURE_WRITE does not count when it is split",
+        under: &[seal::FUTURE_WRITE],
+        setup: since_split,
+        rules: &[],
+        hollow: Deviation::None,
+        ..NOT_COUNTED
+    },
+    Case {
+        name: "since_duplicate_older",
+        about: "a mapping made since F_SEAL_FUTURE_WRITE does not count with its duplicate",
+        on: SHMEM,
+        under: &[seal::FUTURE_WRITE],
+        setup: |given| {
+            let mut world = new_ro(given)?;
+            duplicated(&mut world).map_err(|stop| format!("{stop:?}"))?;
+            Ok(world)
+        },
+        rules: &[],
+        hollow: Deviation::None,
+        ..NOT_COUNTED
+    },
 ];
 
 /// An old writable mapping, after this was done with it.
@@ -131,5 +213,26 @@ fn old_by(given: Given, step: fn(&mut World) -> Got) -> Setup {
 fn split(given: Given, at: fn(&World) -> usize) -> Setup {
     let world = sealed(given)?;
     world.unmap_part(at(&world), world.page).map_err(|e| e.to_string())?;
+    Ok(world)
+}
+
+/// A mapping made since that a child has inherited.
+fn since_in_child(given: Given) -> Setup {
+    let world = new_ro(given)?;
+    let (reader, writer) = nix::unistd::pipe().map_err(|e| e.to_string())?;
+    sys::fork(|| {
+        let _ = sys::call(libc::SYS_close, [writer.as_raw_fd() as usize, 0, 0, 0, 0, 0]);
+        // Until the parent ends.
+        let _ = nix::unistd::read(&reader, &mut [0]);
+        0
+    })
+    .map_err(|e| e.to_string())?;
+    Ok(world.keep(writer))
+}
+
+/// A mapping made since, in two parts.
+fn since_split(given: Given) -> Setup {
+    let world = new_ro(given)?;
+    world.protect_part(0, world.page, PROT_NONE).map_err(|stop| format!("{stop:?}"))?;
     Ok(world)
 }
