@@ -30,16 +30,16 @@ impl Plan {
         let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
         let (cpus, memory) = (request.cpus.map(Into::into), request.memory_mib.map(Into::into));
         let machine = Wants::parse(&fragment.text)?.settle(cpus, memory)?;
-        let kernel = match request.series.as_deref() {
-            Some("none") => Kernel::Stock,
-            Some("hollow") => Kernel::Hollow,
+        // A series that can't be read is refused by the step that applies it.
+        let series = Series::find(&request.repo, request.series.as_deref(), &request.base).ok();
+        let kernel = match (request.series.as_deref(), &series) {
+            (Some("hollow"), _) => Kernel::Hollow,
+            (_, Some(series)) if !series.brings_seal() => Kernel::Stock,
             _ => Kernel::Sealed,
         };
         let filter = request.filter.as_deref().unwrap_or_default();
         let tests = cases::all().into_iter().filter(|test| test.name().contains(filter));
         let table = Table::own().map_err(|line| Refusal::new(Class::Internal, line))?;
-        // A series that can't be read is refused by the step that applies it.
-        let series = Series::find(&request.repo, request.series.as_deref(), &request.base);
         let facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
         let (mut expected, mut known) = (Vec::new(), Vec::new());
         for test in tests {
@@ -89,10 +89,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case(None, Kernel::Sealed, false)]
-    #[case(Some("some/folder"), Kernel::Sealed, false)]
+    #[case(None, Kernel::Sealed, true)]
+    #[case(Some("some/folder"), Kernel::Sealed, true)]
     #[case(Some("none"), Kernel::Stock, true)]
     #[case(Some("hollow"), Kernel::Hollow, true)]
+    #[case(Some("../patches/fixes"), Kernel::Stock, true)]
     fn series_decide_the_prediction(
         #[case] series: Option<&str>,
         #[case] kernel: Kernel,
@@ -107,7 +108,9 @@ mod tests {
     #[test]
     fn every_fix_is_a_patch_here() {
         let repo = request(None, None).repo;
-        let subjects = Series::find(&repo, None, "mainline").unwrap().subjects();
+        let series = [None, Some("../patches/fixes")];
+        let found = series.map(|name| Series::find(&repo, name, "mainline").unwrap().subjects());
+        let subjects = found.concat();
         for fix in Table::own().unwrap().fixes() {
             assert!(subjects.iter().any(|subject| subject == fix), "{fix} is none of {subjects:?}");
         }

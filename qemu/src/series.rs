@@ -95,6 +95,13 @@ impl Series {
         texts.filter_map(|text| subject(&String::from_utf8_lossy(&text))).collect()
     }
 
+    /// Whether a kernel has the seal by these patches: they define its number.
+    pub fn brings_seal(&self) -> bool {
+        const LINE: &[u8] = b"\n+#define F_SEAL_FS_WRITE";
+        let texts = self.patches.iter().filter_map(|patch| std::fs::read(patch).ok());
+        texts.into_iter().any(|text| text.windows(LINE.len()).any(|part| part == LINE))
+    }
+
     /// Applies the patches to `base`. Refuses with [`Class::Series`], naming patch and file, if
     /// one does not apply.
     pub fn apply(&self, cache: &Cache, base: &Base, manner: Manner) -> Step<Applied> {

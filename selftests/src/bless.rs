@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::deviations::Table;
 
-    const SHRINK: &str = "resizing::shrink::shmem";
+    const SHRINK: &str = "resizing::shrink::shmem::fs_write";
 
     fn row(name: &str, predicted: Outcome, outcome: Outcome, why: &str) -> Row {
         let (predicted, outcome) = (Some(predicted), Some(outcome));
@@ -72,19 +72,22 @@ mod tests {
         let rows = [
             row("a", Outcome::Pass, Outcome::Pass, ""),
             row(SHRINK, Outcome::Pass, Outcome::Fail, "expected EPERM,\n\"got\" 4"),
-            row("resizing::grow::shmem", Outcome::Fail, Outcome::Pass, ""),
+            row("resizing::grow::shmem::fs_write", Outcome::Fail, Outcome::Pass, ""),
         ];
         let blessing = bless(&rows, "Linux 1", |_| None);
         assert_eq!((blessing.rows, blessing.notes.len()), (2, 0));
         let refused = Table::parse("t", &blessing.text).unwrap_err();
         assert!(
-            refused.starts_with("t:2: resizing::shrink::shmem: the reason is missing"),
+            refused.starts_with("t:2: resizing::shrink::shmem::fs_write: the reason is missing"),
             "{refused}"
         );
         let explained = blessing.text.replace("reason = \"\"", "reason = \"as ever\"");
         let table = Table::parse("t", &explained).unwrap();
         assert_eq!(table.find(SHRINK, &[], &[]).unwrap().got, Outcome::Fail);
-        assert_eq!(table.find("resizing::grow::shmem", &[], &[]).unwrap().got, Outcome::Pass);
+        assert_eq!(
+            table.find("resizing::grow::shmem::fs_write", &[], &[]).unwrap().got,
+            Outcome::Pass
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ fn row(test: &str, more: &str) -> String {
 }
 
 const FAIL: &str = "got = \"fail\"\nreason = \"it does\"";
-const SHRINK: &str = "resizing::shrink::shmem";
+const SHRINK: &str = "resizing::shrink::shmem::fs_write";
 
 #[test]
 fn the_suites_own_table_is_in_order() {
@@ -21,12 +21,12 @@ fn the_suites_own_table_is_in_order() {
 #[case::no_reason("got = \"fail\"", "missing field `reason`")]
 #[case::as_bless_leaves_it(
     "got = \"fail\"\nreason = \"\"",
-    "t:1: resizing::shrink::shmem: the reason is missing: say why it comes out as fail"
+    "t:1: resizing::shrink::shmem::fs_write: the reason is missing: say why it comes out as fail"
 )]
 #[case::blank_reason("got = \"fail\"\nreason = \" \\t\"", "the reason is missing")]
 #[case::no_feature(
     "when = [\"no fs_wrote\"]\ngot = \"fail\"\nreason = \"x\"",
-    "t:1: resizing::shrink::shmem: no feature is called \"fs_wrote\"; there are fs_write"
+    "t:1: resizing::shrink::shmem::fs_write: no feature is called \"fs_wrote\"; there are fs_write"
 )]
 #[case::no_outcome("got = \"fails\"\nreason = \"x\"", "unknown variant `fails`")]
 #[case::no_key("got = \"fail\"\nreason = \"x\"\nfor = 1", "unknown field `for`")]
@@ -70,15 +70,15 @@ fn two_rows_never_speak_of_a_test_at_once(#[case] a: &str, #[case] b: &str, #[ca
         let text = row(SHRINK, &format!("{a}\n{FAIL}")) + &row(second, &format!("{b}\n{FAIL}"));
         let parsed = Table::parse("t", &text);
         assert_eq!(parsed.is_ok(), good, "{parsed:?}");
-        let said = parsed.err().unwrap_or("shmem: line 1 speaks of it".into());
-        assert!(said.contains("shmem: line 1 speaks of it"), "{said}");
+        let said = parsed.err().unwrap_or("fs_write: line 1 speaks of it".into());
+        assert!(said.contains("fs_write: line 1 speaks of it"), "{said}");
     }
 }
 
 #[test]
 fn a_row_holds_by_features_and_patches() {
     let more = format!("when = [\"exec_seal\", \"no fs_write\"]\nfixed_by = \"mm: x\"\n{FAIL}");
-    let table = Table::parse("t", &row("*::shrink::shmem", &more)).unwrap();
+    let table = Table::parse("t", &row("*::shrink::shmem::fs_write", &more)).unwrap();
     let holds = |features: &[&str], patches: &[&str]| {
         let patches: Vec<String> = patches.iter().map(|patch| patch.to_string()).collect();
         table.find(SHRINK, features, &patches).is_some()
@@ -88,7 +88,7 @@ fn a_row_holds_by_features_and_patches() {
     assert!(!holds(&["exec_seal"], &["mm: y", "mm: x"]));
     assert!(!holds(&["exec_seal", "fs_write"], &[]));
     assert!(!holds(&[], &[]));
-    assert!(table.find("resizing::shrink::hugetlb", &["exec_seal"], &[]).is_none());
+    assert!(table.find("resizing::shrink::hugetlb::fs_write", &["exec_seal"], &[]).is_none());
 }
 
 #[test]
@@ -99,5 +99,8 @@ fn a_later_file_comes_first() {
     let table = Table::parse("t", &row("resizing::shrink::*", FAIL)).unwrap().with(&file).unwrap();
     let found = table.find(SHRINK, &[], &[]).unwrap();
     assert_eq!((found.got, found.place()), (Outcome::Pass, format!("{}:1", file.display())));
-    assert_eq!(table.find("resizing::shrink::hugetlb", &[], &[]).unwrap().got, Outcome::Fail);
+    assert_eq!(
+        table.find("resizing::shrink::hugetlb::fs_write", &[], &[]).unwrap().got,
+        Outcome::Fail
+    );
 }

@@ -22,6 +22,14 @@ pub enum Need {
     Userfaultfd,
     /// /dev/udmabuf.
     Udmabuf,
+    /// iommufd, and its selftest's access.
+    Iommufd,
+    /// FUSE with passthrough, and the right to mount it.
+    Fuse,
+    /// Loop devices.
+    Loop,
+    /// Swap on a RAM disk that holds nothing.
+    Swap,
     /// /dev/liveupdate.
     LiveUpdate,
     /// A 32-bit system call entry.
@@ -78,6 +86,10 @@ impl Need {
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
             Need::Udmabuf => device("/dev/udmabuf"),
+            Need::Iommufd => crate::iommufd::Space::new().err(),
+            Need::Fuse => crate::fuse::missing(),
+            Need::Loop => crate::loopdev::missing(),
+            Need::Swap => crate::swap::missing(),
             Need::LiveUpdate => crate::luo::missing(),
             Need::Compat => crate::compat::missing(),
             Need::RemapFilePages => {

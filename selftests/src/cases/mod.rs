@@ -8,6 +8,7 @@ mod allocating;
 mod asynchronous;
 mod asynchronous_sizes;
 mod attributes;
+mod blocks;
 mod busy;
 mod compat32;
 mod compat32_sizes;
@@ -18,6 +19,7 @@ mod cursor_window;
 mod dma_buf;
 mod exec;
 mod existing;
+mod holes;
 mod intruders;
 mod live_update;
 mod mapping;
@@ -26,6 +28,7 @@ mod objects;
 mod older;
 mod outgrowing;
 mod patient;
+mod pins;
 mod preserved;
 mod programs;
 mod racing;
@@ -74,6 +77,9 @@ const AREAS: &[(&str, &[Case])] = &[
     ("preserved", preserved::CASES),
     ("strangers", strangers::CASES),
     ("intruders", intruders::CASES),
+    ("holes", holes::CASES),
+    ("pins", pins::CASES),
+    ("blocks", blocks::CASES),
     ("compat32", compat32::CASES),
     ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
