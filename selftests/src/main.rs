@@ -2,6 +2,7 @@
 //! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
 
 use clap::Parser;
+use memfd_seals::cursor::throughput;
 use memfd_seals::{compare, door, fault, init, need, replay, run};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// Conformance suite for memfd seals. Instead of it, `memfd-seals replay` runs the program of the
-/// mail that proposed F_SEAL_FS_WRITE, and `memfd-seals compare` shows what that seal adds.
+/// mail that proposed F_SEAL_FS_WRITE, `memfd-seals compare` shows what that seal adds, and
+/// `memfd-seals cursor-window` measures rows a second through a sealed region and an unsealed one.
 #[derive(Parser)]
 #[command(name = "memfd-seals", version)]
 struct Cli {
@@ -44,6 +46,12 @@ fn main() -> ExitCode {
             return match replay::run(&mut std::io::stdout()) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => complain(&format!("stdout: {error}")),
+            };
+        }
+        Some("cursor-window") => {
+            return match throughput::run(&mut std::io::stdout()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(line) => complain(&line),
             };
         }
         Some("compare") => {
