@@ -8,6 +8,7 @@
 //! live one, is rewritten in place all the time.
 
 pub mod hostile;
+pub mod lives;
 mod processes;
 pub mod throughput;
 mod tries;
