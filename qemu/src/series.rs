@@ -89,6 +89,12 @@ impl Series {
         Ok(Series { name, key, patches })
     }
 
+    /// The subjects of the patches, as `git log` will have them. A patch that can't be read has none.
+    pub fn subjects(&self) -> Vec<String> {
+        let texts = self.patches.iter().filter_map(|patch| std::fs::read(patch).ok());
+        texts.filter_map(|text| subject(&String::from_utf8_lossy(&text))).collect()
+    }
+
     /// Applies the patches to `base`. Refuses with [`Class::Series`], naming patch and file, if
     /// one does not apply.
     pub fn apply(&self, cache: &Cache, base: &Base, manner: Manner) -> Step<Applied> {
@@ -134,6 +140,19 @@ impl Series {
         files::rename(&made, &place)?;
         Ok(Applied { store, ..applied })
     }
+}
+
+/// The subject of a mail, unfolded, without what stands in brackets before it.
+fn subject(mail: &str) -> Option<String> {
+    let mut lines = mail.lines().skip_while(|line| !line.starts_with("Subject:"));
+    let first = lines.next()?.trim_start_matches("Subject:").trim();
+    let folded = lines.take_while(|line| line.starts_with([' ', '\t']));
+    let whole = folded.fold(first.to_owned(), |whole, line| format!("{whole} {}", line.trim()));
+    let mut rest = whole.as_str();
+    while let Some((_, after)) = rest.strip_prefix('[').and_then(|tag| tag.split_once(']')) {
+        rest = after.trim_start();
+    }
+    Some(rest.to_owned())
 }
 
 /// Every path that the patches' headers name, old names of renames and copies too. A commit

@@ -152,3 +152,15 @@ fn no_series(#[case] given: Option<&str>, #[case] class: Class) {
     let given = path.as_ref().and_then(|p| p.to_str());
     assert_eq!(Series::find(dir.path(), given, "mainline").unwrap_err().class, class);
 }
+
+#[rstest]
+#[case("From x\nSubject: [PATCH 1/8] mm: fix\nDate: y\n", Some("mm: fix"))]
+#[case(
+    "Subject: [PATCH v2] [RFC] hugetlbfs: don't let\n mmap() grow\n\n body",
+    Some("hugetlbfs: don't let mmap() grow")
+)]
+#[case("Subject: mm: no tag\n", Some("mm: no tag"))]
+#[case("From: a\n\nno mail", None)]
+fn subjects(#[case] mail: &str, #[case] want: Option<&str>) {
+    assert_eq!(subject(mail).as_deref(), want);
+}

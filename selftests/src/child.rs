@@ -84,6 +84,19 @@ fn untried(test: &Test) -> Option<&'static str> {
     }
 }
 
+/// What is found out in a child. Errors: it did not come to its end, or what it says itself.
+pub fn found_out(
+    limit: Duration,
+    work: impl FnOnce() -> Result<Vec<String>, String>,
+) -> Result<Vec<String>, String> {
+    let running = begin(limit, || match work() {
+        Ok(lines) => Report { lines, ..Report::new(Outcome::Pass, "") },
+        Err(why) => Report::error(why),
+    });
+    let report = running.map_err(|errno| format!("no child: {errno:?}"))?.finish();
+    if report.outcome == Outcome::Pass { Ok(report.lines) } else { Err(report.why) }
+}
+
 /// Forks and has the child make a report.
 fn begin(limit: Duration, work: impl FnOnce() -> Report) -> Result<Running, Errno> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;

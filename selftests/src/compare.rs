@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! What F_SEAL_FS_WRITE adds over the older seals, as a table from calls made on the spot.
+//! What seals do, as tables from calls made on the spot: what F_SEAL_FS_WRITE adds over the older
+//! ones, and what this kernel guarantees under each.
 
 use crate::case::{Given, Got, Stop};
+use crate::child;
 use crate::kind::Kind;
 use crate::sys::{Map, RO, RW, seal};
-use crate::world::{World, fresh};
+use crate::world::{MARK, World, fresh};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED};
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The table on a kernel with the series; the cover letter carries it. (No `"\` at the start of the
 /// string: that would take the first line's indentation away.)
@@ -24,13 +29,32 @@ fallocate() to punch a hole         EPERM     EPERM     EPERM
 F_GET_SEALS                         0x10      0x16      0x40
 ";
 
-const COLUMNS: [(&str, u32); 3] = [
+/// A head, and the seals that its column is of.
+type Column = (&'static str, u32);
+
+const COLUMNS: &[Column] = &[
     ("FW", seal::FUTURE_WRITE),
     ("FW|S|G", seal::FUTURE_WRITE | seal::SHRINK | seal::GROW),
     ("FS_WRITE", seal::FS_WRITE),
 ];
 
+/// Those of the table that a run ends with.
+const SEALS: &[Column] = &[
+    ("none", 0),
+    ("SHRINK", seal::SHRINK),
+    ("GROW", seal::GROW),
+    ("WRITE", seal::WRITE),
+    ("FUTURE_WRITE", seal::FUTURE_WRITE),
+    ("EXEC", seal::EXEC),
+    ("FW|S|G", seal::FUTURE_WRITE | seal::SHRINK | seal::GROW),
+    ("FS_WRITE", seal::FS_WRITE),
+];
+
+/// A line's name and the call that its cells are of.
 type Row = (&'static str, fn(&mut World) -> String);
+
+/// The line whose call needs a mapping from before the seal, which F_SEAL_WRITE refuses.
+const OLDER: &str = "store through an older mapping";
 
 const ROWS: &[Row] = &[
     ("write()", |f| word(f.write(b"x"))),
@@ -40,14 +64,12 @@ const ROWS: &[Row] = &[
         let map = Map::new(f.size, RO, MAP_SHARED, &f.fd, 0);
         word(map.and_then(|map| map.protect(RW)).map_err(Stop::from))
     }),
-    ("store through an older mapping", |f| {
-        word(f.reaches_file(f.old()).map(|()| 0).map_err(|_| nix::errno::Errno::EIO.into()))
-    }),
+    (OLDER, |f| word(f.reaches_file(f.old()).map(|()| 0).map_err(|_| Errno::EIO.into()))),
     ("ftruncate() to grow", |f| word(f.ftruncate(f.size + f.page))),
     ("ftruncate() to shrink", |f| word(f.ftruncate(0))),
     ("  and to grow: old contents", |f| {
         let _ = f.ftruncate(0).and_then(|_| f.ftruncate(f.size));
-        if f.byte_is(0, 0).is_ok() { "lost".into() } else { "kept".into() }
+        if f.byte_is(0, MARK).is_ok() { "kept".into() } else { "lost".into() }
     }),
     ("fallocate() past EOF", |f| word(f.fallocate(0, f.size, f.page))),
     ("fallocate() below EOF", |f| word(f.fallocate(0, 0, f.size))),
@@ -60,28 +82,93 @@ const ROWS: &[Row] = &[
     }),
 ];
 
-/// Makes each call on a fresh memfd of each column. A seal that the kernel refuses gives a column
-/// of dashes. Errors: no memfd at all.
-pub fn table() -> Result<String, String> {
-    let heads = COLUMNS.map(|(head, _)| head.to_owned());
-    let mut lines = vec![line("", heads)];
-    for (name, call) in ROWS {
-        let mut cells = Vec::new();
-        for (_, seals) in COLUMNS {
-            let world = fresh(Given::of(Kind::Shmem))?.map(RW)?;
-            cells.push(match world.seal(seals) {
-                Ok(mut world) => call(&mut world),
-                Err(_) => "-".into(),
-            });
-        }
-        lines.push(line(name, cells));
-    }
-    Ok(lines.concat())
+/// What the cover letter's table does not have: no column of it differs.
+const EXECUTABLE: Row = ("fchmod() to make executable", |f| {
+    let mode = nix::sys::stat::Mode::from_bits_retain(0o700);
+    word(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0).map_err(Stop::from))
+});
+
+/// What the calls gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grid {
+    /// The heads of the columns.
+    pub seals: Vec<String>,
+    pub lines: Vec<Line>,
 }
 
-fn line(name: &str, cells: impl IntoIterator<Item = String>) -> String {
-    let cells: String = cells.into_iter().map(|cell| format!("{cell:<10}")).collect();
-    format!("{}\n", format!("{name:<36}{cells}").trim_end())
+/// One call under each seal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub call: String,
+    /// "works", an errno, or "-" where the kernel has no such seal.
+    pub gives: Vec<String>,
+}
+
+/// The comparison that the cover letter carries. Errors: no memfd at all.
+pub fn table() -> Result<String, String> {
+    Ok(grid(COLUMNS, ROWS)?.text(36, |_| 10))
+}
+
+/// What the running kernel guarantees under each seal. The calls are made in a child, which a kernel
+/// that does not keep its word may kill. Errors: why nothing can be said.
+pub fn guarantees() -> Result<Grid, String> {
+    let (seals, calls) = ROWS.split_last().expect("there are rows");
+    let rows = [calls, &[EXECUTABLE, *seals]].concat();
+    let said = child::found_out(LIMIT, || {
+        Ok(vec![serde_json::to_string(&grid(SEALS, &rows)?).map_err(|e| e.to_string())?])
+    })?;
+    serde_json::from_str(&said.concat()).map_err(|error| error.to_string())
+}
+
+/// The calls take milliseconds.
+const LIMIT: Duration = Duration::from_secs(20);
+
+impl Grid {
+    /// Lines for people, as narrow as the cells allow.
+    pub fn narrow(&self) -> String {
+        let width = |at: usize| {
+            let cells = self.lines.iter().map(|line| line.gives[at].len());
+            cells.chain([self.seals[at].len()]).max().unwrap_or(0) + 1
+        };
+        let name = self.lines.iter().map(|line| line.call.len()).max().unwrap_or(0) + 1;
+        self.text(name, width)
+    }
+
+    fn text(&self, name: usize, width: impl Fn(usize) -> usize) -> String {
+        let line = |call: &str, cells: &[String]| {
+            let cells = cells.iter().enumerate();
+            let cells: String = cells.map(|(at, cell)| format!("{cell:<0$}", width(at))).collect();
+            format!("{}\n", format!("{call:<name$}{cells}").trim_end())
+        };
+        let lines = self.lines.iter().map(|row| line(&row.call, &row.gives));
+        [line("", &self.seals)].into_iter().chain(lines).collect()
+    }
+}
+
+/// Makes each call on a fresh memfd of each column.
+fn grid(columns: &[Column], rows: &[Row]) -> Result<Grid, String> {
+    let mut lines = Vec::new();
+    for (name, call) in rows {
+        let cell = |(_, seals): &Column| cell(*seals, *name == OLDER, *call);
+        let gives = columns.iter().map(cell).collect::<Result<_, _>>()?;
+        lines.push(Line { call: name.to_string(), gives });
+    }
+    Ok(Grid { seals: columns.iter().map(|(head, _)| head.to_string()).collect(), lines })
+}
+
+/// What a call gives under seals, on a file that is not executable: F_SEAL_EXEC implies others on one
+/// that is.
+fn cell(seals: u32, mapped: bool, call: fn(&mut World) -> String) -> Result<String, String> {
+    let world = fresh(Given::of(Kind::Shmem))?;
+    let world = if mapped { world.map(RW)? } else { world };
+    let mode = nix::sys::stat::Mode::from_bits_retain(0o600);
+    nix::sys::stat::fchmod(&world.fd, mode).map_err(|errno| format!("fchmod: {errno:?}"))?;
+    let mut world = world;
+    Ok(match if seals == 0 { Ok(0) } else { world.add_seals(seals) } {
+        Ok(_) => call(&mut world),
+        Err(Stop::Errno(Errno::EBUSY)) => "EBUSY".into(),
+        Err(_) => "-".into(),
+    })
 }
 
 fn word(got: Got) -> String {

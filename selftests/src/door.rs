@@ -112,8 +112,18 @@ fn word(flags: c_int) -> String {
         _ if flags & libc::O_PATH != 0 => "path",
         _ => "rdonly",
     };
-    let more = [(libc::O_DIRECT, "_direct"), (libc::O_APPEND, "_append")];
-    let more = more.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, word)| *word);
+    let more = [
+        (libc::O_DIRECT, "_direct"),
+        (libc::O_APPEND, "_append"),
+        (libc::O_SYNC, "_sync"),
+        (libc::O_DSYNC, "_dsync"),
+    ];
+    // O_SYNC has the bit of O_DSYNC.
+    let dsync = |flag| flag == libc::O_DSYNC && flags & libc::O_SYNC == libc::O_SYNC;
+    let more = more
+        .iter()
+        .filter(|(flag, _)| flags & flag == *flag && !dsync(*flag))
+        .map(|(_, word)| *word);
     std::iter::once(access).chain(more).collect()
 }
 

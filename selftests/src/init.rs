@@ -121,6 +121,14 @@ pub fn silence_stdout() {
     }
 }
 
+/// What goes to stdout goes to stderr from now on; gives what was stdout. Errors: the line to print.
+pub fn leave_stdout() -> Result<File, String> {
+    let refuse = |errno: nix::errno::Errno| format!("stdout: {errno:?}");
+    let was = nix::unistd::dup(std::io::stdout()).map_err(refuse)?;
+    nix::unistd::dup2_stdout(std::io::stderr()).map_err(refuse)?;
+    Ok(File::from(was))
+}
+
 /// Ends the machine; comes back only if the kernel refuses.
 pub fn end(mode: End) {
     nix::unistd::sync();

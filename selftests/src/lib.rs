@@ -6,15 +6,21 @@
 //! what each kind of kernel is predicted to do.
 
 mod aio;
+pub mod bless;
+mod calls;
 pub mod case;
 pub mod cases;
 pub mod child;
+pub mod cli;
 pub mod compare;
 mod compat;
+pub mod coverage;
 pub mod cursor;
+pub mod deviations;
 pub mod door;
 pub mod events;
 pub mod fault;
+pub mod feature;
 pub mod init;
 pub mod kind;
 mod luo;
@@ -22,7 +28,9 @@ pub mod need;
 pub mod predict;
 pub mod region;
 pub mod replay;
+pub mod report;
 pub mod run;
+pub mod select;
 pub mod sys;
 mod udmabuf;
 mod uffd;

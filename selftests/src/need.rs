@@ -32,6 +32,8 @@ pub enum Need {
     OtherUid,
     /// A user namespace of one's own.
     UserNamespace,
+    /// Files on shmem that may have large folios, whether or not they have.
+    LargeFolios,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -75,6 +77,7 @@ impl Need {
             }
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
+            Need::LargeFolios => thp_missing(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
@@ -112,15 +115,22 @@ fn hugetlb_missing() -> Option<String> {
     if huge_page_size().is_none() {
         return Some("no hugetlb in this kernel".into());
     }
-    let free = free_huge_pages();
-    (free < HUGE_PAGES).then(|| {
-        let how = format!("as root: echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages");
-        format!("{free} free huge pages, {HUGE_PAGES} needed ({how})")
+    let (free, needed) = (free_huge_pages(), HUGE_PAGES * AT_ONCE.get().unwrap_or(&1));
+    (free < needed).then(|| {
+        let how = format!("as root: echo {needed} > /proc/sys/vm/nr_hugepages");
+        format!("{free} free huge pages, {needed} needed ({how})")
     })
 }
 
-/// Free huge pages that the suite needs: eight for each of the two cases that run at once.
-const HUGE_PAGES: usize = 16;
+/// Free huge pages that one case needs.
+const HUGE_PAGES: usize = 8;
+
+static AT_ONCE: OnceLock<usize> = OnceLock::new();
+
+/// Says once how many cases run at once.
+pub fn at_once(cases: usize) {
+    let _ = AT_ONCE.set(cases);
+}
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {
     (sys::call(nr, args) == Err(Errno::ENOSYS)).then(|| format!("no {what} in this kernel"))

@@ -2,12 +2,15 @@
 //! Runs the tests through libtest-mimic and writes the event stream.
 
 use crate::case::Test;
-use crate::cases;
 use crate::child;
+use crate::deviations::Table;
 use crate::events::{Chain, Event, Outcome};
 use crate::kind::Kind;
 use crate::need;
-use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
+use crate::predict::Facts;
+use crate::report::{Mark, Row};
+use crate::select::Due;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
@@ -17,8 +20,14 @@ use std::time::Duration;
 
 /// How a run is set up.
 pub struct Options {
-    /// libtest's own: filter, --skip, --exact, --format …
+    /// libtest's own: --format, --test-threads …
     pub libtest: Arguments,
+    /// What runs, in order.
+    pub plan: Vec<Due>,
+    /// What is held against the results.
+    pub known: Known,
+    /// What goes before a test's name in the command that runs only that again.
+    pub again: String,
     /// Where the event stream goes, if anywhere.
     pub events: Option<File>,
     /// Echoed in `hello`.
@@ -29,37 +38,43 @@ pub struct Options {
     pub last: Box<dyn FnOnce() -> Result<(), String>>,
 }
 
-/// The names that these arguments select, in the order in which they run.
-pub fn selected(arguments: &Arguments) -> Vec<String> {
-    let trial = |test: &Test| Trial::test(test.name(), || Ok(()));
-    let tests = cases::all();
-    let trials = tests.iter().map(trial).filter(|trial| !arguments.is_filtered_out(trial));
-    trials.map(|trial| trial.name().to_owned()).collect()
+/// What is known of the kernel.
+pub struct Known {
+    pub facts: Facts,
+    pub table: Table,
 }
 
 /// Children alive at once, unless --test-threads says otherwise.
 const WIDTH: usize = 2;
 
-/// Runs what is selected. Errors: the event stream can't be written, or `last` failed.
-pub fn run(options: Options) -> Result<Conclusion, String> {
-    let Options { mut libtest, events, nonce, limit, last } = options;
+/// Runs what is due; gives a row for each. Errors: the event stream can't be written, or `last`
+/// failed.
+pub fn run(options: Options) -> Result<Vec<Row>, String> {
+    let Options { libtest, plan, known, again, events, nonce, limit, last } = options;
+    let width = libtest.test_threads.unwrap_or(WIDTH).max(1);
+    need::at_once(width);
     // Probed before any child runs, so that what one uses is not missing for the other.
     let _ = need::kind_missing(Kind::Hugetlb);
-    let names = selected(&libtest);
-    let due = cases::all().into_iter().filter(|test| names.contains(&test.name())).collect();
-    let width = libtest.test_threads.unwrap_or(WIDTH).max(1);
-    // Children are forked, which takes a process of one thread.
-    libtest.test_threads = Some(1);
     let mut stream = Stream::new(events);
     stream.write(&hello(nonce)).map_err(unwritten)?;
+    let names = plan.iter().map(|due| due.name.clone()).collect();
     stream.write(&Event::Plan { tests: names }).map_err(unwritten)?;
+    let due = plan.iter().map(|due| due.test).collect();
     let lanes = Lanes { due, width, limit, running: VecDeque::new() };
-    let run = Arc::new(Mutex::new((stream, lanes)));
-    let trials = cases::all().into_iter().map(|test| trial(test, run.clone())).collect();
-    let conclusion = libtest_mimic::run(&libtest, trials);
+    let run = Arc::new(Mutex::new(Run { stream, lanes, known, again, rows: Vec::new() }));
+    let trial = |due: &Due| {
+        let (due, run) = (due.clone(), run.clone());
+        Trial::ignorable_test(due.name.clone(), move || run.lock().expect("one thread").one(&due))
+    };
+    let trials: Vec<Trial> = plan.iter().map(trial).collect();
+    // What is selected is here; children are forked, which takes a process of one thread.
+    let Arguments { quiet, color, format, logfile, .. } = libtest;
+    let shown = Arguments { quiet, color, format, logfile, ..Arguments::default() };
+    let _ = libtest_mimic::run(&Arguments { test_threads: Some(1), ..shown }, trials);
     last()?;
-    run.lock().expect("one thread").0.finish().map_err(unwritten)?;
-    Ok(conclusion)
+    let mut run = run.lock().expect("one thread");
+    run.stream.finish().map_err(unwritten)?;
+    Ok(std::mem::take(&mut run.rows))
 }
 
 fn unwritten(error: std::io::Error) -> String {
@@ -88,25 +103,77 @@ impl Lanes {
     }
 }
 
-fn trial(test: Test, run: Arc<Mutex<(Stream, Lanes)>>) -> Trial {
-    Trial::ignorable_test(test.name(), move || {
-        let name = test.name();
-        let (stream, lanes) = &mut *run.lock().expect("one thread");
-        stream.write(&Event::Start { test: name.clone() })?;
-        let report = lanes.next();
-        for line in report.lines {
-            stream.write(&Event::Output { test: name.clone(), line })?;
+/// A run under way.
+struct Run {
+    stream: Stream,
+    lanes: Lanes,
+    known: Known,
+    again: String,
+    rows: Vec<Row>,
+}
+
+impl Run {
+    /// Reports the next test and holds it against what is known.
+    fn one(&mut self, due: &Due) -> Result<Completion, Failed> {
+        let name = due.name.clone();
+        self.stream.write(&Event::Start { test: name.clone() })?;
+        let report = self.lanes.next();
+        for line in &report.lines {
+            self.stream.write(&Event::Output { test: name.clone(), line: line.clone() })?;
         }
-        let (outcome, why, ms) = (report.outcome, report.why, report.ms);
-        stream.write(&Event::Result { test: name.clone(), outcome, ms, why: why.clone() })?;
-        match outcome {
-            Outcome::Pass => Ok(Completion::Completed),
-            Outcome::Skip => Ok(Completion::ignored_with(why)),
-            other => {
-                Err(Failed::from(format!("{other}: {why}\nagain: memfd-seals --exact {name}")))
+        let (outcome, why, ms) = (report.outcome, report.why.clone(), report.ms);
+        self.stream.write(&Event::Result { test: name, outcome, ms, why })?;
+        let (row, told) = self.known.judge(due, report);
+        let told = match row.mark() {
+            Mark::Passed => Ok(Completion::Completed),
+            Mark::Skipped => Ok(Completion::ignored_with(&row.why)),
+            Mark::KnownToFail => Ok(Completion::ignored_with(format!("known: {}", row.reason))),
+            Mark::Failed | Mark::TimedOut | Mark::Error => {
+                let again = format!("again: {}{}", self.again, due.test.name());
+                let output = row.output.iter().map(|line| format!("    | {line}\n"));
+                Err(Failed::from(format!("{told}\n{}{again}", output.collect::<String>())))
             }
-        }
-    })
+        };
+        self.rows.push(row);
+        told
+    }
+}
+
+impl Known {
+    /// The row of a report, and what is told of it if that is wrong: what was done, expected, got.
+    fn judge(&self, due: &Due, report: child::Report) -> (Row, String) {
+        let predicted = self.facts.predict(&self.table, &due.test);
+        let child::Report { outcome, why, lines, ms, .. } = report;
+        // A machine may lack anything. Only the runner, whose guest lacks nothing, wants to be told.
+        let skipped = outcome == Outcome::Skip;
+        let row = Row {
+            name: due.name.clone(),
+            predicted: Some(if skipped { outcome } else { predicted.outcome }),
+            reason: if skipped { String::new() } else { predicted.reason.to_owned() },
+            outcome: Some(outcome),
+            ms,
+            why,
+            output: lines,
+        };
+        let about = due.test.case.about;
+        let done = if row.why.starts_with(about) { "" } else { about };
+        let colon = if done.is_empty() || row.why.is_empty() { "" } else { ": " };
+        let told = format!("{outcome}: {done}{colon}{}", row.why);
+        let told = match predicted.row {
+            None => told,
+            Some(known) if outcome == Outcome::Pass => format!(
+                "{told}\nit passes, but {} knows that it comes out as {} ({}): delete that row, or say \
+                 in its `when` where it holds",
+                known.place(),
+                known.got,
+                known.reason
+            ),
+            Some(known) => {
+                format!("{told}\n{} knows it as {}: {}", known.place(), known.got, known.reason)
+            }
+        };
+        (row, told)
+    }
 }
 
 fn hello(nonce: String) -> Event {
@@ -168,13 +235,4 @@ impl Stream {
         };
         self.write(&done)
     }
-}
-
-/// What `--list` prints: a name and a description a line.
-pub fn list(arguments: &Arguments) -> String {
-    let selected = selected(arguments);
-    let tests = cases::all().into_iter().filter(|test| selected.contains(&test.name()));
-    let rows: Vec<_> = tests.map(|test| (test.name(), test.case.about)).collect();
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.iter().map(|(name, about)| format!("{name:width$}  {about}\n")).collect()
 }

@@ -339,11 +339,36 @@ pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
 
 /// Submits one io_uring operation and waits for it. What `entry` points to must outlive the call.
 pub fn uring(ring: &mut io_uring::IoUring, entry: &io_uring::squeue::Entry) -> Sys {
-    // SAFETY: waits for the completion, so nothing is pending when the caller's buffers go.
-    unsafe { ring.submission().push(entry) }.map_err(|_| Errno::EAGAIN)?;
-    ring.submit_and_wait(1).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
-    let value = ring.completion().next().ok_or(Errno::EAGAIN)?.result();
-    if value < 0 { Err(Errno::from_raw(-value)) } else { Ok(value as i64) }
+    uring_all(ring, std::slice::from_ref(entry))?.pop().ok_or(Errno::EAGAIN)?
+}
+
+/// Submits io_uring operations at once and waits for all: what each gave, in their order. What the
+/// entries point to must outlive the call.
+pub fn uring_all(
+    ring: &mut io_uring::IoUring,
+    entries: &[io_uring::squeue::Entry],
+) -> Sys<Vec<Sys>> {
+    for (at, entry) in entries.iter().enumerate() {
+        let entry = entry.clone().user_data(at as u64);
+        // SAFETY: all completions are waited for, so nothing is pending when the caller's buffers go.
+        unsafe { ring.submission().push(&entry) }.map_err(|_| Errno::EAGAIN)?;
+    }
+    let mut values = vec![Err(Errno::EAGAIN); entries.len()];
+    let mut left = entries.len();
+    while left > 0 {
+        match ring.submit_and_wait(left) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+        }
+        for done in ring.completion() {
+            let value = done.result();
+            values[done.user_data() as usize] =
+                if value < 0 { Err(Errno::from_raw(-value)) } else { Ok(value as i64) };
+            left -= 1;
+        }
+    }
+    Ok(values)
 }
 
 /// Registers a mapping as the ring's fixed buffer 0.

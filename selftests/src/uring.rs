@@ -1,44 +1,152 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! io_uring: one operation at a time.
+//! io_uring: one operation at a time, or a chain of them.
 
 use crate::case::{Got, Starved};
 use crate::sys::{self, Map};
 use crate::world::World;
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// What a request gives that io_uring has no worker for.
 pub const NO_WORKER: Starved = Starved::Or(Errno::ECANCELED, "no memory for a worker of io_uring");
 
-fn ring() -> Result<IoUring, Errno> {
-    IoUring::new(4).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+fn said(error: std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
 /// Why there is no io_uring; none if there is.
 pub fn missing() -> Option<String> {
-    ring().err().map(|errno| format!("no io_uring ({errno:?})"))
+    IoUring::new(4).err().map(|error| format!("no io_uring ({:?})", said(error)))
 }
 
-fn run(entry: squeue::Entry) -> Got {
-    Ok(sys::uring(&mut ring()?, &entry)?)
+/// A ring, and a buffer of its own that is pinned as its fixed buffer 0.
+pub struct Ring {
+    ring: IoUring,
+    buffer: Option<Map>,
 }
 
-/// IORING_OP_WRITE.
-pub fn write(world: &World, data: &[u8], offset: u64) -> Got {
+impl Ring {
+    /// As most programs have it.
+    pub fn new() -> Result<Ring, Errno> {
+        Ok(Ring { ring: IoUring::new(4).map_err(said)?, buffer: None })
+    }
+
+    /// A thread of the kernel's looks for requests.
+    pub fn polled() -> Result<Ring, Errno> {
+        let ring = IoUring::builder().setup_sqpoll(1).build(4).map_err(said)?;
+        Ok(Ring { ring, buffer: None })
+    }
+
+    /// Registers a file as the ring's file 0.
+    pub fn register(self, fd: &impl AsRawFd) -> Result<Ring, Errno> {
+        self.ring.submitter().register_files(&[fd.as_raw_fd()]).map_err(said)?;
+        Ok(self)
+    }
+
+    /// Pins a page of anonymous memory that holds this.
+    pub fn with_buffer(mut self, data: &[u8]) -> Result<Ring, Errno> {
+        let map = crate::calls::anonymous(4096)?;
+        data.iter().enumerate().for_each(|(at, &byte)| map.store(at, byte));
+        sys::uring_fix(&self.ring, &map)?;
+        self.buffer = Some(map);
+        Ok(self)
+    }
+
+    /// Submits one request and waits for it.
+    pub fn run(&mut self, entry: squeue::Entry) -> Got {
+        Ok(sys::uring(&mut self.ring, &entry)?)
+    }
+
+    /// Submits requests at once and waits for all: what each gave, in their order.
+    pub fn run_all(&mut self, entries: &[squeue::Entry]) -> Result<Vec<Got>, Errno> {
+        let values = sys::uring_all(&mut self.ring, entries)?;
+        Ok(values.into_iter().map(|value| Ok(value?)).collect())
+    }
+
+    /// IORING_OP_WRITE_FIXED of bytes of the ring's own buffer.
+    pub fn write_fixed(&mut self, fd: Fd, len: u32, offset: u64) -> Got {
+        let from = self.buffer.as_ref().expect("with_buffer").addr() as *const u8;
+        let entry = match fd {
+            Fd::Number(fd) => opcode::WriteFixed::new(types::Fd(fd), from, len, 0),
+            Fd::Registered => opcode::WriteFixed::new(types::Fixed(0), from, len, 0),
+        };
+        self.run(entry.offset(offset).build())
+    }
+}
+
+/// How a request names its file.
+#[derive(Clone, Copy)]
+pub enum Fd {
+    /// By descriptor.
+    Number(RawFd),
+    /// As the ring's file 0.
+    Registered,
+}
+
+impl Fd {
+    /// The world's descriptor.
+    pub fn of(world: &World) -> Fd {
+        Fd::Number(world.fd.as_raw_fd())
+    }
+}
+
+/// IORING_OP_WRITE with these RWF flags.
+pub fn write(fd: Fd, data: &[u8], offset: u64, flags: i32) -> squeue::Entry {
+    let (from, len) = (data.as_ptr(), data.len() as u32);
+    let entry = match fd {
+        Fd::Number(fd) => opcode::Write::new(types::Fd(fd), from, len),
+        Fd::Registered => opcode::Write::new(types::Fixed(0), from, len),
+    };
+    entry.offset(offset).rw_flags(flags).build()
+}
+
+/// IORING_OP_WRITEV of one part. Both must outlive the request.
+pub fn writev(world: &World, parts: &[libc::iovec], offset: u64) -> squeue::Entry {
     let fd = types::Fd(world.fd.as_raw_fd());
-    run(opcode::Write::new(fd, data.as_ptr(), data.len() as u32).offset(offset).build())
+    opcode::Writev::new(fd, parts.as_ptr(), parts.len() as u32).offset(offset).build()
+}
+
+/// IORING_OP_SPLICE from a pipe.
+pub fn splice(world: &World, pipe: &impl AsRawFd, offset: i64, len: u32) -> squeue::Entry {
+    let (from, to) = (types::Fd(pipe.as_raw_fd()), types::Fd(world.fd.as_raw_fd()));
+    opcode::Splice::new(from, -1, to, offset, len).build()
 }
 
 /// IORING_OP_FTRUNCATE.
-pub fn ftruncate(world: &World, size: u64) -> Got {
-    run(opcode::Ftruncate::new(types::Fd(world.fd.as_raw_fd()), size).build())
+pub fn ftruncate(fd: Fd, size: usize) -> squeue::Entry {
+    match fd {
+        Fd::Number(fd) => opcode::Ftruncate::new(types::Fd(fd), size as u64).build(),
+        Fd::Registered => opcode::Ftruncate::new(types::Fixed(0), size as u64).build(),
+    }
 }
 
 /// IORING_OP_FALLOCATE.
-pub fn fallocate(world: &World, mode: i32, offset: u64, len: u64) -> Got {
-    let fd = types::Fd(world.fd.as_raw_fd());
-    run(opcode::Fallocate::new(fd, len).offset(offset).mode(mode).build())
+pub fn fallocate(fd: Fd, mode: i32, offset: usize, len: usize) -> squeue::Entry {
+    let (offset, len) = (offset as u64, len as u64);
+    let entry = match fd {
+        Fd::Number(fd) => opcode::Fallocate::new(types::Fd(fd), len),
+        Fd::Registered => opcode::Fallocate::new(types::Fixed(0), len),
+    };
+    entry.offset(offset).mode(mode).build()
+}
+
+/// IORING_OP_OPENAT of a path that must outlive the request.
+pub fn open(path: &std::ffi::CStr, flags: i32) -> squeue::Entry {
+    opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).flags(flags).build()
+}
+
+/// IORING_OP_FSYNC.
+pub fn fsync(fd: Fd) -> squeue::Entry {
+    match fd {
+        Fd::Number(fd) => opcode::Fsync::new(types::Fd(fd)).build(),
+        Fd::Registered => opcode::Fsync::new(types::Fixed(0)).build(),
+    }
+}
+
+/// One request on a ring of its own.
+pub fn once(entry: squeue::Entry) -> Got {
+    Ring::new()?.run(entry)
 }
 
 /// A ring that has a mapping pinned as its fixed buffer.
@@ -47,7 +155,7 @@ pub struct Fixed(IoUring);
 impl Fixed {
     /// Pins the mapping's pages.
     pub fn pin(map: &Map) -> Result<Fixed, Errno> {
-        let ring = ring()?;
+        let ring = IoUring::new(4).map_err(said)?;
         sys::uring_fix(&ring, map)?;
         Ok(Fixed(ring))
     }

@@ -4,6 +4,7 @@
 use crate::case::{Check, Given, Got, Setup, Stop};
 use crate::kind::Kind;
 use crate::sys::{self, Ended, Map, RO, RW, Sys, mfd, seal};
+use crate::uring::Ring;
 use libc::c_int;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -14,7 +15,7 @@ use std::os::unix::fs::FileExt;
 /// The first byte of a fresh file. The next 63 are 0, for rows to write to; in small pages all others
 /// are a pattern, and the second page begins with the mark plus one. In huge pages nothing else is
 /// set, and on hugetlbfs the second page is a hole: clearing huge pages costs most of the time.
-const MARK: u8 = 0x5a;
+pub const MARK: u8 = 0x5a;
 /// Where a fresh file's offset stands, so that a call that moves it is seen.
 pub const OFFSET: i64 = 5;
 
@@ -34,6 +35,8 @@ pub struct World {
     pub kept: Vec<OwnedFd>,
     /// A mapping that the operation made and `after` looks at.
     pub new: Option<Map>,
+    /// A ring of io_uring from before the seal, if the row made one.
+    pub ring: Option<Ring>,
     /// A descriptor that the row's door wants from before the seal.
     pub(crate) early: Option<OwnedFd>,
     before: Option<Looks>,
@@ -60,7 +63,7 @@ fn sample(file: &File, size: usize, page: usize) -> std::io::Result<Vec<(usize, 
     let ends = (0..size).step_by(page).flat_map(|at| [(at, END), (at + page - END, END)]);
     let between = (STRIDE..size).step_by(STRIDE).map(|at| (at, 16));
     let mut parts: Vec<(usize, Vec<u8>)> = Vec::new();
-    for (at, len) in ends.chain(between) {
+    for (at, len) in ends.chain(between).filter(|&(at, _)| at < size) {
         let mut bytes = vec![0; len.min(size - at)];
         file.read_exact_at(&mut bytes, at as u64)?;
         parts.push((at, bytes));
@@ -89,12 +92,12 @@ pub fn with_flags(given: Given, flags: u32) -> Setup {
 pub fn sealed(given: Given) -> Setup {
     let world = fresh(given)?;
     let world = if given.seals & seal::WRITE == 0 { world.map(RW)? } else { world };
-    world.seal(given.seals)
+    world.seal_alone(given.seals)
 }
 
 /// The row's seals, and nothing was ever mapped.
 pub fn sealed_unmapped(given: Given) -> Setup {
-    fresh(given)?.seal(given.seals)
+    fresh(given)?.seal_alone(given.seals)
 }
 
 /// As `sealed`, acting through another descriptor opened after the seal.
@@ -140,9 +143,9 @@ impl World {
 
     /// A world over a file that somebody else has made.
     pub(crate) fn inherited(given: Given, fd: OwnedFd) -> World {
-        let (old, new, early, before) = (None, None, None, None);
-        let world =
-            World { given, fd, page: 0, size: 0, old, kept: Vec::new(), new, early, before };
+        let (old, new, ring, early, before) = (None, None, None, None, None);
+        let kept = Vec::new();
+        let world = World { given, fd, page: 0, size: 0, old, kept, new, ring, early, before };
         world.with_page(given.kind.page())
     }
 
@@ -155,6 +158,15 @@ impl World {
         sys::add_seals(&self.fd, seals)
             .map_err(|errno| format!("F_ADD_SEALS {seals:#x}: {errno:?}"))?;
         Ok(self)
+    }
+
+    /// As `seal`, and F_SEAL_EXEC brings no others: on an executable file it would.
+    pub fn seal_alone(self, seals: u32) -> Setup {
+        if seals & seal::EXEC != 0 && self.given.kind.seals() & seal::EXEC == 0 {
+            let mode = nix::sys::stat::Mode::from_bits_retain(0o666);
+            nix::sys::stat::fchmod(&self.fd, mode).map_err(word)?;
+        }
+        self.seal(seals)
     }
 
     /// Maps the whole file shared, as `old`.
@@ -326,6 +338,22 @@ impl World {
             .read_exact_at(&mut got, offset as u64)
             .map_err(word)?;
         same(&format!("byte {offset}"), byte, got[0])
+    }
+
+    /// The bytes at `offset`, read through a descriptor, are these.
+    pub fn bytes_are(&self, offset: usize, bytes: &[u8]) -> Check {
+        let mut got = vec![0; bytes.len()];
+        File::from(self.reopen(libc::O_RDONLY).map_err(word)?)
+            .read_exact_at(&mut got, offset as u64)
+            .map_err(word)?;
+        let wrong = (0..got.len()).find(|&at| got[at] != bytes[at]);
+        wrong.map_or(Ok(()), |at| same(&format!("byte {}", offset + at), bytes[at], got[at]))
+    }
+
+    /// The descriptor's offset is this.
+    pub fn offset_is(&self, offset: i64) -> Check {
+        let here = nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
+        same("offset", Ok(offset), here)
     }
 
     /// A store through this mapping is seen by a reader of the file.

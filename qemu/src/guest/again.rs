@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The command that runs the same again: what a person pastes after a failure.
 
-use super::text::shell_word;
 use crate::kernel::Request;
+use memfd_seals::report::text::shell_word;
 
 /// The variables of a run that decide what it does. JOBS decides only how fast.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,6 @@ pub mod again;
 pub mod boot;
 pub mod initramfs;
 pub mod intree;
-pub mod junit;
-pub mod ktap;
 pub mod progress;
 pub mod qemu;
 pub mod record;
@@ -20,7 +18,6 @@ pub mod suite;
 pub mod tally;
 #[cfg(test)]
 mod tests;
-pub mod text;
 pub mod verdict;
 pub mod watch;
 

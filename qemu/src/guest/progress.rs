@@ -2,8 +2,8 @@
 //! The live count while the guest runs. For eyes only: the verdict reads the stream's bytes itself,
 //! and a line that is not understood here is none.
 
-use super::text::one_line;
 use memfd_seals::events::{Event, Outcome};
+use memfd_seals::report::text::one_line;
 use std::collections::HashMap;
 
 /// A line longer than this is not one of the suite's.

@@ -2,9 +2,9 @@
 //! QEMU's command line, and which QEMU it is.
 
 use super::accel::Accel;
-use super::text::shell_word;
 use crate::class::{Class, Refusal, Step};
 use crate::{files, run};
+use memfd_seals::report::text::shell_word;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 

@@ -2,18 +2,19 @@
 //! What is printed once a run is over. Decides nothing.
 //!
 //! After a failure, in this order, so that the end of a terminal says the most: how many tests
-//! came out how; each that came out wrong, in full; the stacks of splats; the console's last
+//! of each area, and of all, came out how; each that came out wrong, in full; the stacks of splats; the console's last
 //! lines, if the cause is in the guest; the cause; the command that runs it again; the verdict.
 
 use super::accel::Choice;
 use super::again::Again;
 use super::stack::Stack;
 use super::tally::{Row, Surprise};
-use super::text::{lines as plain_lines, one_line, plain};
 use super::verdict::Verdict;
 use crate::class::Class;
 use memfd_seals::cases;
 use memfd_seals::events::Outcome;
+use memfd_seals::report::area_lines;
+use memfd_seals::report::text::{lines as plain_lines, one_line, plain};
 
 /// The test whose output is shown in full.
 const REPLAY: &str = "programs::replay";
@@ -51,6 +52,10 @@ pub fn lines(told: &Told) -> Vec<String> {
     }
     if told.grouped {
         lines.extend(groups(told.expected, &verdict.surprises));
+    }
+    // What is missing after a crash has not failed.
+    if told.rows.iter().all(|row| row.outcome.is_some()) {
+        lines.extend(area_lines(told.rows));
     }
     lines.push(counted(verdict));
     // The caller's environment may have limited the run without anybody's thinking of it.

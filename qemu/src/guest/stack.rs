@@ -4,9 +4,9 @@
 //! information. Where it can't be had, the stacks are shown as they came. Decides nothing.
 
 use super::splat::{Splat, readable};
-use super::text::plain;
 use crate::kernel::Kernel;
 use crate::run::{command, output, which};
+use memfd_seals::report::text::plain;
 use std::fs::File;
 use std::io::{Seek, Write};
 

@@ -4,6 +4,7 @@
 
 use super::stream::Stream;
 use memfd_seals::events::{Event, Outcome};
+pub use memfd_seals::report::{Mark, Row};
 use std::collections::HashMap;
 
 /// How many tests came out how.
@@ -78,68 +79,6 @@ pub fn surprises(expected: &[(String, Outcome)], tests: &[Test]) -> Vec<Surprise
     expected.iter().filter_map(surprise).collect()
 }
 
-/// One row of what people and machines are given: a planned test, or a result that nobody asked for.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Row {
-    pub name: String,
-    /// None: the host's catalogue did not plan this result.
-    pub predicted: Option<Outcome>,
-    /// None: no result.
-    pub outcome: Option<Outcome>,
-    /// Wall time in the guest, milliseconds.
-    pub ms: u64,
-    /// What was done, expected and got, or the reason of a skip.
-    pub why: String,
-    /// Lines that the test wanted a person to see.
-    pub output: Vec<String>,
-}
-
-/// What a row means to a reader who knows no predictions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    Passed,
-    /// Skipped, as predicted.
-    Skipped,
-    /// Failed, as predicted.
-    KnownToFail,
-    /// Pass and fail are the other way round than predicted.
-    Failed,
-    /// Timed out.
-    TimedOut,
-    /// No outcome that says anything: in error, missing, not planned, or skipped after all.
-    Error,
-}
-
-impl Row {
-    /// Green are the first three only.
-    pub fn mark(&self) -> Mark {
-        match (self.predicted, self.outcome) {
-            (None, _) | (_, None | Some(Outcome::Error)) => Mark::Error,
-            (_, Some(Outcome::Timeout)) => Mark::TimedOut,
-            (Some(predicted), Some(Outcome::Skip)) if predicted != Outcome::Skip => Mark::Error,
-            (Some(predicted), Some(got)) if predicted != got => Mark::Failed,
-            (_, Some(Outcome::Pass)) => Mark::Passed,
-            (_, Some(Outcome::Skip)) => Mark::Skipped,
-            (_, Some(Outcome::Fail)) => Mark::KnownToFail,
-        }
-    }
-
-    /// Whether it came out otherwise than predicted, or not at all.
-    pub fn is_wrong(&self) -> bool {
-        !matches!(self.mark(), Mark::Passed | Mark::Skipped | Mark::KnownToFail)
-    }
-
-    /// How it came out, in a few words: "predicted pass, got fail".
-    pub fn words(&self) -> String {
-        match (self.predicted, self.outcome) {
-            (None, Some(got)) => format!("not planned, or reported again: {got}"),
-            (Some(predicted), Some(got)) if predicted == got => format!("{got}, as predicted"),
-            (Some(predicted), Some(got)) => format!("predicted {predicted}, got {got}"),
-            (_, None) => "no result".to_owned(),
-        }
-    }
-}
-
 /// A row for each expected test in order, then one for each result that is left over.
 pub fn rows(expected: &[(String, Outcome)], tests: &[Test]) -> Vec<Row> {
     let mut firsts: HashMap<&str, usize> = HashMap::new();
@@ -163,6 +102,7 @@ fn row(name: &str, predicted: Option<Outcome>, test: Option<&Test>) -> Row {
     Row {
         name: name.to_owned(),
         predicted,
+        reason: String::new(),
         outcome: test.map(|test| test.outcome),
         ms: test.map_or(0, |test| test.ms),
         why: test.map_or(String::new(), |test| test.why.clone()),

@@ -8,8 +8,6 @@ use crate::world::{World, fresh, same};
 use crate::{luo, udmabuf};
 use nix::errno::Errno::*;
 
-const SEALS_LOST: &str =
-    "a seal added to a preserved file is taken and lost by the kexec (see patch 3)";
 const UNKNOWN_SEAL: Deviation = Deviation::Passes("live update refuses any seal it does not know");
 
 pub const CASES: &[Case] = &[
@@ -96,8 +94,6 @@ pub const CASES: &[Case] = &[
         setup: |given| preserved(fresh(given)?),
         op: |f| f.add_seals(seal::GROW),
         expect: Fails(EPERM),
-        stock: Deviation::Fails(SEALS_LOST),
-        hollow: Deviation::Fails(SEALS_LOST),
         ..CONTROL
     },
     Case {

@@ -82,8 +82,6 @@ pub const CASES: &[Case] = &[
         },
         op: |_| memfd_test(&["hugetlbfs"]),
         expect: Returns(0),
-        stock: Deviation::Fails("it aborts at SEAL-EXEC (see patch 2)"),
-        hollow: Deviation::Fails("it aborts at SEAL-EXEC (see patch 2)"),
         ..CONTROL
     },
 ];

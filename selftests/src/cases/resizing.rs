@@ -78,7 +78,7 @@ pub const CASES: &[Case] = &[
         rules: &[5],
         needs: &[Need::IoUring],
         setup: sealed,
-        op: |f| uring::ftruncate(f, 0),
+        op: |f| uring::once(uring::ftruncate(uring::Fd::of(f), 0)),
         starved: uring::NO_WORKER,
         expect: Fails(EPERM),
         ..CASE
@@ -184,7 +184,7 @@ pub const CASES: &[Case] = &[
         rules: &[7],
         needs: &[Need::IoUring],
         setup: sealed,
-        op: |f| uring::fallocate(f, PUNCH, 0, f.page as u64),
+        op: |f| uring::once(uring::fallocate(uring::Fd::of(f), PUNCH, 0, f.page)),
         starved: uring::NO_WORKER,
         expect: Fails(EPERM),
         ..CASE
@@ -235,8 +235,6 @@ pub const CASES: &[Case] = &[
         op: |f| f.mmap_past_eof(RW, libc::MAP_SHARED),
         expect: Returns(0),
         after: |f| f.unchanged(),
-        stock: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
-        hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
         ..CONTROL
     },
     Case {
@@ -246,8 +244,6 @@ pub const CASES: &[Case] = &[
         op: |f| f.mmap_past_eof(RW, libc::MAP_PRIVATE),
         expect: Returns(0),
         after: |f| f.unchanged(),
-        stock: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
-        hollow: Deviation::FailsOn(crate::kind::Kind::Hugetlb, SIZE_GROWS),
         ..CONTROL
     },
     Case {

@@ -2,15 +2,12 @@
 //! What the seal leaves alone: reading, attributes, other seals and other files.
 
 use crate::case::*;
-use crate::kind::Kind;
 use crate::need::Need;
 use crate::sys::{self, RW, mfd, seal};
 use crate::world::{World, fresh, readable, same, sealed, sealed_reopened, with_flags};
 use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::AsRawFd;
-
-const EXEC_IGNORED: &str = "hugetlbfs_setattr does not know F_SEAL_EXEC (see patch 2)";
 
 pub const CASES: &[Case] = &[
     Case {
@@ -146,8 +143,6 @@ pub const CASES: &[Case] = &[
         setup: |given| with_flags(given, mfd::NOEXEC_SEAL),
         op: |f| Ok(fchmod(&f.fd, Mode::from_bits_retain(0o777)).map(|()| 0)?),
         expect: Fails(EPERM),
-        stock: Deviation::FailsOn(Kind::Hugetlb, EXEC_IGNORED),
-        hollow: Deviation::FailsOn(Kind::Hugetlb, EXEC_IGNORED),
         ..CONTROL
     },
     Case {

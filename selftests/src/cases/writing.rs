@@ -1,301 +1,359 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! Every call that writes into the file.
+//! The calls that write from memory, through every descriptor, at every place.
 
+use crate::calls::{anonymous, pwrite_from, pwritev, pwritev2, write_from, writev};
 use crate::case::*;
-use crate::door::{READERS, WRITERS};
-use crate::need::Need;
-use crate::sys::{self, RW, mfd, seal};
-use crate::world::{World, fresh, same, sealed, sealed_reopened};
-use crate::{aio, uring};
-use libc::c_int;
-use nix::errno::Errno::{self, *};
-use std::os::fd::{AsRawFd, OwnedFd};
+use crate::door::{Door, PATHS, READERS, WRITERS};
+use crate::sys::seal;
+use crate::world::{World, fresh, sealed, sealed_unmapped};
+use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_APPEND, O_DIRECT, O_DSYNC};
+use libc::{O_RDWR, O_SYNC, O_WRONLY};
+use nix::errno::Errno::*;
+
+const NEVER_OPEN: Deviation = Deviation::Passes("the descriptor can't write");
+const HUGETLB_NEVER: Deviation = Deviation::Passes("hugetlbfs never had write(2)");
+const APPENDERS: &[Door] = &[
+    Door::Before(O_RDWR | O_APPEND),
+    Door::After(O_RDWR | O_APPEND),
+    Door::Before(O_WRONLY | O_APPEND),
+    Door::After(O_WRONLY | O_APPEND),
+];
+const SYNCERS: &[Door] = &[Door::After(O_RDWR | O_SYNC), Door::After(O_RDWR | O_DSYNC)];
+const DIRECT: &[Door] = &[Door::Before(O_RDWR | O_DIRECT), Door::After(O_RDWR | O_DIRECT)];
+const PARTS: &[&[u8]] = &[b"te", b"st"];
+/// No seal, and each that exists but F_SEAL_EXEC, which nothing here looks at.
+const ANY: &[u32] =
+    &[0, seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE, seal::GROW, seal::SHRINK, seal::SEAL];
+
+/// A refusal of each seal that forbids writing.
+const REFUSED: Case =
+    Case { rules: &[3], on: SHMEM, under: NO_WRITE, setup: sealed, expect: Fails(EPERM), ..CASE };
+/// What each other seal leaves alone.
+const ALLOWED: Case = Case { on: PLAIN, under: MAY_WRITE, setup: sealed, ..CONTROL };
 
 pub const CASES: &[Case] = &[
     Case {
         name: "pwrite",
         about: "pwrite(2) inside i_size fails and changes nothing",
         rules: &[3, 16],
-        on: SHMEM,
-        under: NO_WRITE,
         through: WRITERS,
-        setup: sealed,
         op: |f| f.pwrite(0, b"x"),
-        expect: Fails(EPERM),
-        ..CASE
+        ..REFUSED
     },
     Case {
         name: "pwrite_readers",
         about: "pwrite(2) through a descriptor that can't write is EBADF as ever",
         rules: &[17],
-        on: SHMEM,
-        under: NO_WRITE,
+        under: ANY_WRITE,
         through: READERS,
-        setup: sealed,
         op: |f| f.pwrite(0, b"x"),
         expect: Fails(EBADF),
-        hollow: Deviation::Passes("the descriptor can't write"),
-        ..CASE
+        hollow: NEVER_OPEN,
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_paths",
+        about: "pwrite(2) through an O_PATH descriptor is EBADF as ever",
+        under: ANY_WRITE,
+        through: PATHS,
+        op: |f| f.pwrite(0, b"x"),
+        expect: Fails(EBADF),
+        hollow: NEVER_OPEN,
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_allowed",
+        about: "pwrite(2) below EOF works under the seals that do not forbid it",
+        on: SHMEM,
+        op: |f| f.pwrite(1, b"test"),
+        expect: Returns(4),
+        after: |f| {
+            f.offset_is(5)?;
+            f.size_is(f.size)?;
+            f.bytes_are(1, b"test\0")
+        },
+        ..ALLOWED
     },
     Case {
         name: "write",
         about: "write(2) fails and does not move the offset",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
         op: |f| f.write(b"test"),
-        expect: Fails(EPERM),
-        ..CASE
+        ..REFUSED
+    },
+    Case {
+        name: "write_allowed",
+        about: "write(2) works under the other seals and moves the offset",
+        op: |f| f.write(b"test"),
+        expect: Returns(4),
+        after: |f| {
+            f.offset_is(9)?;
+            f.bytes_are(4, b"\0test\0")
+        },
+        ..ALLOWED
     },
     Case {
         name: "write_without_a_map",
         about: "write(2) fails also where nothing was ever mapped",
-        rules: &[3],
-        on: SHMEM,
-        setup: |given| fresh(given)?.seal(seal::FS_WRITE),
+        setup: sealed_unmapped,
         op: |f| f.write(b"test"),
-        expect: Fails(EPERM),
-        ..CASE
+        ..REFUSED
     },
     Case {
-        name: "write_hugetlb",
-        about: "hugetlbfs has no write(2): EINVAL as ever",
-        rules: &[24],
-        on: HUGETLB,
-        setup: sealed,
-        op: |f| f.write(b"test"),
-        expect: Fails(EINVAL),
-        hollow: HUGETLB_NEVER,
-        ..CASE
+        name: "pwrite_both_seals",
+        about: "pwrite(2) fails under F_SEAL_FS_WRITE together with an older seal of writing",
+        on: PLAIN,
+        under: &[seal::FS_WRITE | seal::FUTURE_WRITE, seal::FS_WRITE | seal::WRITE],
+        op: |f| f.pwrite(0, b"x"),
+        hollow: Deviation::Passes("the older seal refuses it"),
+        ..REFUSED
     },
     Case {
-        name: "write_hugetlb_zero_length",
-        about: "hugetlbfs has no write(2) of nothing either",
-        rules: &[24],
-        on: HUGETLB,
-        setup: sealed,
-        op: |f| f.write(b""),
-        expect: Fails(EINVAL),
-        hollow: HUGETLB_NEVER,
-        ..CASE
+        name: "pwrite_other_seals",
+        about: "pwrite(2) fails also where seals are set that do not forbid it",
+        on: PLAIN,
+        under: &[
+            seal::FS_WRITE | seal::SEAL,
+            seal::FS_WRITE | seal::SHRINK | seal::GROW,
+            seal::FUTURE_WRITE | seal::SHRINK | seal::GROW,
+            seal::WRITE | seal::SHRINK | seal::GROW | seal::SEAL,
+        ],
+        op: |f| f.pwrite(0, b"x"),
+        ..REFUSED
     },
     Case {
-        name: "zero_length",
-        about: "a write of no bytes succeeds, as with the other seals",
-        rules: &[4],
+        name: "pwrite_second_page",
+        about: "pwrite(2) into the second page fails",
+        op: |f| f.pwrite(f.page + 64, b"x"),
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_straddling",
+        about: "pwrite(2) over the border of two pages fails",
+        op: |f| f.pwrite(f.page - 2, b"test"),
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_straddling_allowed",
+        about: "pwrite(2) over the border of two pages works under the other seals",
         on: SHMEM,
-        setup: sealed,
-        op: |f| f.write(b""),
+        op: |f| f.pwrite(f.page - 2, b"test"),
+        expect: Returns(4),
+        after: |f| f.bytes_are(f.page - 2, b"test"),
+        ..ALLOWED
+    },
+    Case {
+        name: "pwrite_whole",
+        about: "pwrite(2) of the whole file fails",
+        op: |f| f.pwrite(0, &vec![1; f.size]),
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_whole_allowed",
+        about: "pwrite(2) of the whole file works under the other seals and does not grow it",
+        on: SHMEM,
+        op: |f| Ok(f.pwrite(0, &vec![1; f.size])? - f.size as i64),
         expect: Returns(0),
-        after: |f| f.unchanged(),
-        ..CASE
+        after: |f| {
+            f.size_is(f.size)?;
+            f.bytes_are(0, &vec![1; f.size])
+        },
+        ..ALLOWED
     },
     Case {
         name: "pwrite_across_eof",
         about: "a pwrite(2) that starts inside and ends past EOF writes nothing",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
         op: |f| f.pwrite(f.size - 2, b"1234"),
-        expect: Fails(EPERM),
-        ..CASE
+        ..REFUSED
     },
     Case {
         name: "pwrite_past_eof",
         about: "a pwrite(2) past EOF does not grow the file",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
         op: |f| f.pwrite(f.size + f.page, b"x"),
-        expect: Fails(EPERM),
-        ..CASE
+        ..REFUSED
     },
     Case {
-        name: "bad_buffer",
-        about: "the seal is looked at before a bad user buffer: EPERM",
-        rules: &[3],
+        name: "pwrite_hole",
+        about: "pwrite(2) into a hole fails and allocates nothing",
+        setup: |given| {
+            let world = fresh(given)?;
+            let mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+            world.fallocate(mode, world.page, world.page).map_err(|e| format!("{e:?}"))?;
+            world.seal(given.seals)
+        },
+        op: |f| f.pwrite(f.page + 1, b"x"),
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_empty",
+        about: "pwrite(2) into an empty file fails",
+        setup: |given| {
+            let world = fresh(given)?;
+            world.ftruncate(0).map_err(|e| format!("{e:?}"))?;
+            world.seal(given.seals)
+        },
+        op: |f| f.pwrite(0, b"x"),
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_from_own_map",
+        about: "pwrite(2) of bytes from a mapping of the file itself fails",
+        on: PLAIN,
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
+        op: |f| pwrite_from(f, f.old().addr() + f.page, 4, 1),
+        ..REFUSED
+    },
+    Case {
+        name: "pwrite_from_own_map_allowed",
+        about: "pwrite(2) of bytes from a mapping of the file itself works under the other seals",
         on: SHMEM,
-        setup: sealed,
-        op: |f| Ok(sys::call(libc::SYS_pwrite64, [f.fd.as_raw_fd() as usize, 8, 4, 0, 0, 0])?),
-        expect: Fails(EPERM),
-        ..CASE
+        op: |f| pwrite_from(f, f.old().addr() + f.page, 4, 1),
+        expect: Returns(4),
+        after: |f| f.bytes_are(0, &[0x5a, 0x5b, 0, 0, 0]),
+        ..ALLOWED
     },
     Case {
         name: "writev",
-        about: "writev(2) fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
-        op: |f| pwritev2(f, -1, 0),
-        expect: Fails(EPERM),
-        ..CASE
+        about: "writev(2) fails and does not move the offset",
+        op: |f| writev(f, PARTS),
+        ..REFUSED
     },
     Case {
-        name: "pwritev2_append",
-        about: "pwritev2(2) with RWF_APPEND fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
-        op: |f| pwritev2(f, 0, libc::RWF_APPEND),
-        expect: Fails(EPERM),
-        ..CASE
+        name: "writev_allowed",
+        about: "writev(2) works under the other seals and moves the offset",
+        op: |f| writev(f, PARTS),
+        expect: Returns(4),
+        after: |f| {
+            f.offset_is(9)?;
+            f.bytes_are(4, b"\0test\0")
+        },
+        ..ALLOWED
+    },
+    Case { name: "pwritev", about: "pwritev(2) fails", op: |f| pwritev(f, PARTS, 1), ..REFUSED },
+    Case {
+        name: "pwritev_allowed",
+        about: "pwritev(2) works under the other seals",
+        op: |f| pwritev(f, PARTS, 1),
+        expect: Returns(4),
+        after: |f| {
+            f.offset_is(5)?;
+            f.bytes_are(1, b"test\0")
+        },
+        ..ALLOWED
     },
     Case {
-        name: "pwritev2_dsync",
-        about: "pwritev2(2) with RWF_DSYNC fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
-        op: |f| pwritev2(f, 0, libc::RWF_DSYNC),
-        expect: Fails(EPERM),
-        ..CASE
+        name: "pwritev2_at_offset",
+        about: "pwritev2(2) at the file's own offset fails and does not move it",
+        op: |f| pwritev2(f, PARTS, -1, 0),
+        ..REFUSED
     },
     Case {
-        name: "pwritev2_hipri",
-        about: "pwritev2(2) with RWF_HIPRI fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
-        op: |f| pwritev2(f, 0, libc::RWF_HIPRI),
-        expect: Fails(EPERM),
-        ..CASE
-    },
-    Case {
-        name: "pwritev2_nowait",
-        about: "pwritev2(2) with RWF_NOWAIT, which memfds do not support, is EOPNOTSUPP first",
-        rules: &[3],
-        on: SHMEM,
-        setup: sealed,
-        op: |f| pwritev2(f, 0, libc::RWF_NOWAIT),
-        expect: Fails(EOPNOTSUPP),
-        hollow: Deviation::Passes("the flag is looked at first"),
-        ..CASE
+        name: "pwritev2_at_offset_allowed",
+        about: "pwritev2(2) at the file's own offset works under the other seals",
+        op: |f| pwritev2(f, PARTS, -1, 0),
+        expect: Returns(4),
+        after: |f| {
+            f.offset_is(9)?;
+            f.bytes_are(4, b"\0test\0")
+        },
+        ..ALLOWED
     },
     Case {
         name: "o_append",
         about: "write(2) through an O_APPEND descriptor fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: |given| sealed_reopened(given, libc::O_RDWR | libc::O_APPEND),
+        through: APPENDERS,
         op: |f| f.write(b"test"),
-        expect: Fails(EPERM),
-        ..CASE
+        ..REFUSED
+    },
+    Case {
+        name: "o_append_allowed",
+        about: "write(2) through an O_APPEND descriptor grows a file whose seals allow it",
+        under: MAY_WRITE_PAST_EOF,
+        through: &[Door::Before(O_RDWR | O_APPEND), Door::After(O_RDWR | O_APPEND)],
+        op: |f| f.write(b"test"),
+        expect: Returns(4),
+        after: |f| {
+            f.size_is(f.size + 4)?;
+            f.bytes_are(f.size, b"test")
+        },
+        ..ALLOWED
+    },
+    Case {
+        name: "o_sync",
+        about: "write(2) through a descriptor that is O_SYNC or O_DSYNC fails",
+        on: PLAIN,
+        through: SYNCERS,
+        op: |f| f.write(b"test"),
+        ..REFUSED
     },
     Case {
         name: "o_direct",
-        about: "write(2) through an O_DIRECT descriptor fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: |given| sealed_reopened(given, libc::O_RDWR | libc::O_DIRECT),
-        op: |f| {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-            let page = sys::Map::at(0, f.page, RW, flags, -1, 0)?;
-            let args = [f.fd.as_raw_fd() as usize, page.addr(), page.len(), 0, 0, 0];
-            Ok(sys::call(libc::SYS_pwrite64, args)?)
-        },
-        expect: Fails(EPERM),
-        ..CASE
+        about: "pwrite(2) of an aligned page through an O_DIRECT descriptor fails",
+        through: DIRECT,
+        op: |f| pwrite_from(f, anonymous(f.page)?.addr(), f.page, 0),
+        ..REFUSED
     },
     Case {
-        name: "splice",
-        about: "splice(2) from a pipe into it fails",
-        rules: &[3],
-        on: SHMEM,
-        setup: |given| {
-            let (reader, writer) = nix::unistd::pipe().map_err(|e| e.to_string())?;
-            nix::unistd::write(&writer, b"test").map_err(|e| e.to_string())?;
-            Ok(sealed(given)?.keep(writer).keep(reader))
-        },
-        op: |f| {
-            let reader = f.kept[1].as_raw_fd() as usize;
-            let args = [reader, 0, f.fd.as_raw_fd() as usize, 0, 4, 0];
-            Ok(sys::call(libc::SYS_splice, args)?)
-        },
-        expect: Fails(EPERM),
-        ..CASE
+        name: "o_direct_allowed",
+        about: "pwrite(2) of an aligned page through an O_DIRECT descriptor works as ever",
+        through: DIRECT,
+        op: |f| Ok(pwrite_from(f, anonymous(f.page)?.addr(), f.page, 0)? - f.page as i64),
+        expect: Returns(0),
+        after: |f| f.bytes_are(0, &vec![0; f.page]),
+        ..ALLOWED
     },
     Case {
-        name: "sendfile",
-        about: "sendfile(2) from another file into it fails and leaves the source's offset",
-        rules: &[3],
-        on: SHMEM,
-        setup: |given| Ok(sealed(given)?.keep(source()?)),
-        op: |f| {
-            let args = [f.fd.as_raw_fd() as usize, f.kept[0].as_raw_fd() as usize, 0, 4, 0, 0];
-            Ok(sys::call(libc::SYS_sendfile, args)?)
-        },
-        expect: Fails(EPERM),
-        after: source_offset,
-        ..CASE
+        name: "write_hugetlb",
+        about: "hugetlbfs has no write(2): EINVAL whatever the seals",
+        rules: &[24],
+        on: HUGETLB,
+        under: ANY,
+        op: |f| f.write(b"test"),
+        expect: Fails(EINVAL),
+        hollow: HUGETLB_NEVER,
+        ..REFUSED
     },
     Case {
-        name: "copy_file_range",
-        about: "copy_file_range(2) from another memfd into it fails and leaves the source's offset",
-        rules: &[3],
-        on: SHMEM,
-        setup: |given| Ok(sealed(given)?.keep(source()?)),
-        op: |f| {
-            let args = [f.kept[0].as_raw_fd() as usize, 0, f.fd.as_raw_fd() as usize, 0, 4, 0];
-            Ok(sys::call(libc::SYS_copy_file_range, args)?)
-        },
-        expect: Fails(EPERM),
-        after: source_offset,
-        ..CASE
+        name: "write_nothing_hugetlb",
+        about: "hugetlbfs has no write(2) of nothing either",
+        rules: &[24],
+        on: HUGETLB,
+        under: ANY_WRITE,
+        op: |f| write_from(f, 0, 0),
+        expect: Fails(EINVAL),
+        hollow: HUGETLB_NEVER,
+        ..REFUSED
     },
     Case {
-        name: "aio",
-        about: "an AIO write fails",
-        rules: &[3],
-        on: SHMEM,
-        needs: &[Need::Aio],
-        setup: sealed,
-        op: |f| aio::pwrite(&f.fd, b"test", 0),
-        starved: Starved::Or(EAGAIN, "io_submit(2) has no memory for a request"),
-        expect: Fails(EPERM),
-        ..CASE
+        name: "pwrite_hugetlb",
+        about: "hugetlbfs has no pwrite(2): EINVAL, past EOF too",
+        rules: &[24],
+        on: HUGETLB,
+        under: ANY,
+        op: |f| f.pwrite(f.size, b"x"),
+        expect: Fails(EINVAL),
+        hollow: HUGETLB_NEVER,
+        ..REFUSED
     },
     Case {
-        name: "io_uring",
-        about: "an io_uring write fails",
-        rules: &[3],
-        on: SHMEM,
-        needs: &[Need::IoUring],
-        setup: sealed,
-        op: |f| uring::write(f, b"test", 0),
-        starved: uring::NO_WORKER,
-        expect: Fails(EPERM),
-        ..CASE
+        name: "writev_hugetlb",
+        about: "hugetlbfs has no writev(2)",
+        rules: &[24],
+        on: HUGETLB,
+        under: ANY_WRITE,
+        op: |f| writev(f, PARTS),
+        expect: Fails(EINVAL),
+        hollow: HUGETLB_NEVER,
+        ..REFUSED
     },
     Case {
-        name: "unsealed",
-        about: "a memfd without the seal is written as ever",
-        on: SHMEM,
-        setup: |given| fresh(given)?.map(RW),
-        op: |f| f.pwrite(1, b"x"),
-        expect: Returns(1),
-        after: |f| f.byte_is(1, b'x'),
-        ..CONTROL
+        name: "pwritev2_hugetlb",
+        about: "hugetlbfs has no pwritev2(2)",
+        rules: &[24],
+        on: HUGETLB,
+        under: ANY_WRITE,
+        op: |f: &mut World| pwritev2(f, PARTS, 0, libc::RWF_SYNC),
+        expect: Fails(EINVAL),
+        hollow: HUGETLB_NEVER,
+        ..REFUSED
     },
 ];
-
-const HUGETLB_NEVER: Deviation = Deviation::Passes("hugetlbfs never had write(2)");
-
-fn pwritev2(world: &World, offset: i64, flags: c_int) -> Got {
-    Ok(sys::pwritev2(&world.fd, b"test", offset, flags)?)
-}
-
-/// An unsealed memfd with eight bytes, its offset at 2.
-fn source() -> Result<OwnedFd, String> {
-    let make = || -> Result<OwnedFd, Errno> {
-        let fd = sys::memfd_create("source", mfd::CLOEXEC)?;
-        nix::unistd::write(&fd, b"01234567")?;
-        nix::unistd::lseek(&fd, 2, nix::unistd::Whence::SeekSet)?;
-        Ok(fd)
-    };
-    make().map_err(|errno| format!("source: {errno:?}"))
-}
-
-fn source_offset(world: &mut World) -> Check {
-    let here = nix::unistd::lseek(&world.kept[0], 0, nix::unistd::Whence::SeekCur);
-    same("the source's offset", Ok(2), here)
-}

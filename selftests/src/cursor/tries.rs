@@ -5,6 +5,7 @@ use super::hostile::{Sender, Viewer};
 use crate::case::{Expect, Fails, Got, Works};
 use crate::need::Need;
 use crate::sys::{self, Map, RO, RW, mfd, seal};
+use crate::uring::Fd;
 use crate::world::World;
 use crate::{aio, udmabuf, uffd, uring};
 use libc::{
@@ -200,19 +201,26 @@ pub const TRIES: &[Try] = &[
     // By way of the rest of the kernel.
     Try {
         name: "io_uring_write",
-        op: |f, _| uring::write(f, b"x", 0),
+        op: |f, _| uring::once(uring::write(Fd::of(f), b"x", 0, 0)),
         needs: Some(Need::IoUring),
         ..TRY
     },
     Try {
         name: "io_uring_ftruncate",
-        op: |f, _| uring::ftruncate(f, 0),
+        op: |f, _| uring::once(uring::ftruncate(Fd::of(f), 0)),
         needs: Some(Need::IoUring),
         ..TRY
     },
     Try {
         name: "io_uring_fallocate",
-        op: |f, _| uring::fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096),
+        op: |f, _| {
+            uring::once(uring::fallocate(
+                Fd::of(f),
+                FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                0,
+                4096,
+            ))
+        },
         needs: Some(Need::IoUring),
         ..TRY
     },
@@ -222,7 +230,7 @@ pub const TRIES: &[Try] = &[
         needs: Some(Need::IoUring),
         ..never(EFAULT)
     },
-    Try { name: "aio", op: |f, _| aio::pwrite(&f.fd, b"x", 0), needs: Some(Need::Aio), ..TRY },
+    Try { name: "aio", op: |f, _| aio::pwrite(&f.fd, b"x", 0, 0), needs: Some(Need::Aio), ..TRY },
     Try {
         name: "userfaultfd",
         op: |f, _| Ok(uffd::register(&uffd::open()?, &view(f)?)?),

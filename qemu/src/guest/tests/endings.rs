@@ -6,10 +6,11 @@
 use super::verdicts::{CONSOLE, hello, line, output, plan, start, verdict_with, written};
 use crate::class::Class;
 use crate::guest::boot::Ended;
+use crate::guest::record::ending as as_reported;
 use crate::guest::tally::{self, Mark, Row};
 use crate::guest::verdict::Verdict;
-use crate::guest::{junit, ktap};
 use memfd_seals::events::{Event, Outcome};
+use memfd_seals::report::{junit, ktap};
 use rstest::rstest;
 use std::path::{Path, PathBuf};
 
@@ -138,6 +139,10 @@ fn golden(name: &str, got: &str) {
     assert_eq!(got, std::fs::read_to_string(&path).unwrap(), "{}", path.display());
 }
 
+fn xml(class: Class, cause: &str, rows: &[Row]) -> String {
+    junit::junit("qemu-test", as_reported(class, cause), rows).unwrap()
+}
+
 /// The three numbers of counts.txt, where a person wrote them.
 fn counts(case: &str) -> [usize; 3] {
     let text = include_str!("../../../golden/counts.txt");
@@ -162,8 +167,8 @@ fn counts(case: &str) -> [usize; 3] {
 fn golden_files(#[case] case: &str, #[case] class: Class) {
     let (got, cause, rows) = ending(case);
     assert_eq!(got, class, "{cause}");
-    golden(&format!("{case}.ktap"), &ktap::ktap(class, &cause, &rows));
-    golden(&format!("{case}.xml"), &junit::junit(class, &cause, &rows).unwrap());
+    golden(&format!("{case}.ktap"), &ktap::ktap(as_reported(class, &cause), &rows));
+    golden(&format!("{case}.xml"), &xml(class, &cause, &rows));
     let of = |marks: &[Mark]| rows.iter().filter(|row| marks.contains(&row.mark())).count();
     let pass = usize::from(class == Class::Pass);
     let green = of(&[Mark::Passed, Mark::KnownToFail]) + pass;
@@ -178,7 +183,7 @@ fn only_a_pass_is_green() {
     let (_, _, rows) = ending("pass");
     for class in Class::ALL {
         let (ktap, xml) =
-            (ktap::ktap(*class, "cause", &rows), junit::junit(*class, "cause", &rows).unwrap());
+            (ktap::ktap(as_reported(*class, "cause"), &rows), xml(*class, "cause", &rows));
         let green = !ktap.contains("not ok ") && ktap.contains("\nok 4 verdict\n");
         assert_eq!(green, *class == Class::Pass, "{ktap}");
         let suites = xml.lines().find(|line| line.contains("<testsuites")).unwrap();
@@ -192,7 +197,7 @@ fn only_a_pass_is_green() {
 fn junit_can_be_read_back() {
     for case in ["odd", "otherwise", "as-predicted"] {
         let (class, cause, rows) = ending(case);
-        let xml = junit::junit(class, &cause, &rows).unwrap();
+        let xml = xml(class, &cause, &rows);
         let report = quick_junit::Report::deserialize_from_str(&xml).unwrap();
         assert_eq!(report.test_suites[0].test_cases.len(), rows.len() + 1);
     }

@@ -53,7 +53,10 @@ fn a_pass_is_short() {
     ];
     assert_eq!(
         report(&tests, CONSOLE, &Ended::Exited(0), ""),
-        "a line of output\n\
+        "a line of output\n            \x20passed  failed   known skipped\n\
+         programs          1       0       0       0\n\
+         grow              0       0       1       0\n\
+         udmabuf           0       0       0       1\n\
          1 passed, 1 failed, 1 skipped\n\
          accelerator: TCG: no /dev/kvm\n\
          verdict: pass"
@@ -67,6 +70,9 @@ fn a_failure_is_told_in_full() {
     assert_eq!(
         report(&tests, CONSOLE, &Ended::Exited(0), ""),
         "a line of output
+             passed  failed   known skipped
+programs          1       0       0       0
+a                 0       1       0       0
 1 passed, 1 failed, 0 skipped
 accelerator: TCG: no /dev/kvm
 

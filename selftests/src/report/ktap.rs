@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! results.ktap: a run as Documentation/dev-tools/ktap.rst has it, and as the kernel's
+//! A run as Documentation/dev-tools/ktap.rst has it, and as the kernel's
 //! `tools/testing/kunit/kunit.py parse` reads it. Decides nothing.
 //!
 //! One flat list: each planned test in order, and last a test named `verdict`, which is ok only if
@@ -14,7 +14,7 @@
 //! | passed or failed otherwise than predicted | `not ok N name` |
 //! | timed out | `not ok N name # TIMEOUT` |
 //! | in error, missing, not planned, or skipped after all | `not ok N name # ERROR what` |
-//! | `verdict`, of any class but pass | `not ok N verdict # class: cause` |
+//! | `verdict`, if the run is no pass | `not ok N verdict # class: cause` |
 //!
 //! XFAIL goes with `ok`, as kselftest.h's ksft_test_result_xfail() has it, and because kunit.py
 //! knows no XFAIL and falls back to the first word. A SKIP that nobody predicted is written as an
@@ -22,9 +22,8 @@
 //!
 //! What the guest said stands on lines of its own before the result: `# why: `, `# output: `.
 
-use super::tally::{Mark, Row};
 use super::text::{lines, one_line};
-use crate::class::Class;
+use super::{Ending, Mark, Row};
 use std::fmt::Write;
 
 /// kunit.py stops reading where it finds one of these on any line.
@@ -32,7 +31,7 @@ const STOPS: [&str; 3] =
     ["List of all partitions:", "Kernel panic - not syncing: VFS:", "reboot: System halted"];
 
 /// The file's text.
-pub fn ktap(class: Class, cause: &str, rows: &[Row]) -> String {
+pub fn ktap(ending: Ending, rows: &[Row]) -> String {
     let mut text = format!("KTAP version 1\n1..{}\n", rows.len() + 1);
     for (at, row) in rows.iter().enumerate() {
         let mark = row.mark();
@@ -44,19 +43,24 @@ pub fn ktap(class: Class, cause: &str, rows: &[Row]) -> String {
         let (ok, directive) = match mark {
             Mark::Passed => (true, String::new()),
             Mark::Skipped => (true, format!("SKIP {}", one_line(&row.why))),
-            Mark::KnownToFail => (true, format!("XFAIL {}", one_line(&row.why))),
+            Mark::KnownToFail => (true, format!("XFAIL {}", one_line(known(row)))),
             Mark::Failed => (false, String::new()),
             Mark::TimedOut => (false, "TIMEOUT".to_owned()),
             Mark::Error => (false, format!("ERROR {}", row.words())),
         };
         result(&mut text, ok, at + 1, &row.name, &directive);
     }
-    let directive = match class {
-        Class::Pass => String::new(),
-        other => format!("{}: {}", other.word(), one_line(cause)),
+    let directive = match ending {
+        Ending::Pass => String::new(),
+        other => format!("{}: {}", other.word(), one_line(other.cause())),
     };
-    result(&mut text, class == Class::Pass, rows.len() + 1, "verdict", &directive);
+    result(&mut text, ending == Ending::Pass, rows.len() + 1, "verdict", &directive);
     text
+}
+
+/// Why it fails as predicted, else what it said.
+fn known(row: &Row) -> &str {
+    if row.reason.is_empty() { &row.why } else { &row.reason }
 }
 
 /// A label of ours after the hash, so that no text of the guest's can make a `# Subtest:` line.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! junit.xml: a run for the tools that show test results. Decides nothing.
+//! A run as JUnit XML, for the tools that show test results. Decides nothing.
 //!
 //! One suite: each planned test in order, and last a test case named `verdict`, which succeeds
 //! only if the run's verdict is pass.
@@ -15,25 +15,24 @@
 //! | `verdict` of class fail | `<failure type="fail">` |
 //! | `verdict` of any other class but pass | `<error type="class">` |
 
-use super::tally::{Mark, Row};
 use super::text::{lines, one_line};
-use crate::class::{Class, Refusal, Step};
+use super::{Ending, Mark, Row};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
 const SUITE: &str = "memfd-seals";
 
-/// The file's text.
-pub fn junit(class: Class, cause: &str, rows: &[Row]) -> Step<String> {
+/// The file's text; `program` is whose run it is.
+pub fn junit(program: &str, ending: Ending, rows: &[Row]) -> Result<String, String> {
     let mut suite = TestSuite::new(SUITE);
     suite.add_test_cases(rows.iter().map(case));
-    let mut verdict = TestCase::new("verdict", verdict(class, cause));
+    let mut verdict = TestCase::new("verdict", verdict(ending));
     verdict.set_classname(SUITE);
     suite.add_test_case(verdict);
     suite.set_time(Duration::from_millis(rows.iter().map(|row| row.ms).sum()));
-    let mut report = Report::new("qemu-test");
+    let mut report = Report::new(program);
     report.add_test_suite(suite);
-    report.to_string().map_err(|e| Refusal::new(Class::Internal, format!("junit.xml: {e}")))
+    report.to_string().map_err(|error| format!("JUnit XML: {error}"))
 }
 
 fn case(row: &Row) -> TestCase {
@@ -58,6 +57,9 @@ fn status(row: &Row) -> TestCaseStatus {
     let message = match (why.as_str(), kind) {
         ("", _) => row.words(),
         (why, "skip") => why.to_owned(),
+        (why, "expected-failure") if !row.reason.is_empty() => {
+            format!("{}: {}: {why}", row.words(), one_line(&row.reason))
+        }
         (why, _) => format!("{}: {why}", row.words()),
     };
     status.set_type(kind).set_message(message);
@@ -67,14 +69,14 @@ fn status(row: &Row) -> TestCaseStatus {
     status
 }
 
-fn verdict(class: Class, cause: &str) -> TestCaseStatus {
-    let kind = match class {
-        Class::Pass => return TestCaseStatus::success(),
-        Class::Fail => NonSuccessKind::Failure,
-        _ => NonSuccessKind::Error,
+fn verdict(ending: Ending) -> TestCaseStatus {
+    let kind = match ending {
+        Ending::Pass => return TestCaseStatus::success(),
+        Ending::Fail { .. } => NonSuccessKind::Failure,
+        Ending::Other { .. } => NonSuccessKind::Error,
     };
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(class.word()).set_message(one_line(cause));
+    status.set_type(ending.word()).set_message(one_line(ending.cause()));
     status
 }
 

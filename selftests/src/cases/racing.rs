@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! F_ADD_SEALS while another process is at work: each call is wholly before the seal or after it.
+
+use crate::case::*;
+use crate::child::Wrong;
+use crate::need::Need;
+use crate::sys::{self, Map, RW, Sys, seal};
+use crate::udmabuf;
+use crate::world::{World, fresh, same};
+use libc::{FALLOC_FL_KEEP_SIZE, MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED};
+use nix::errno::Errno::*;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Files that are sealed under way, in each row. The window is left to chance: enough rounds to
+/// see a lock that is missing altogether.
+const ROUNDS: usize = 12;
+
+/// A row whose operation is a race; the fault that it looks for needs no lack of memory.
+const RACE: Case = Case { setup: fresh, starved: STEPS, expect: Returns(0), ..CASE };
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "pwrite",
+        about: "of a stream of pwrite(2)s, none that begins after F_ADD_SEALS has returned succeeds",
+        rules: &[3],
+        on: PLAIN,
+        under: NO_WRITE,
+        op: |f| {
+            rounds(f, |f, told| {
+                // The first is told of before it begins: its answer may come from before the seal.
+                let after = told.load(SEALED) == 1;
+                match (f.pwrite(0, b"x"), after) {
+                    (Ok(1), false) => Ok(true),
+                    (Err(Stop::Errno(EPERM)), _) => Ok(false),
+                    (got, after) => Err(format!("pwrite: {got:?}, begun after the seal: {after}")),
+                }
+            })
+        },
+        ..RACE
+    },
+    Case {
+        name: "mmap",
+        about: "of a stream of writable shared mmap(2)s, none that begins after F_ADD_SEALS has returned succeeds",
+        rules: &[8],
+        on: BOTH,
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
+        op: |f| {
+            rounds(f, |f, told| {
+                let after = told.load(SEALED) == 1;
+                match (f.mmap(RW, MAP_SHARED), after) {
+                    (Ok(_), false) => Ok(true),
+                    (Err(EACCES | EPERM), _) => Ok(false),
+                    (got, after) => Err(format!("mmap: {got:?}, begun after the seal: {after}")),
+                }
+            })
+        },
+        ..RACE
+    },
+    Case {
+        name: "mmap_against_write_seal",
+        about: "F_SEAL_WRITE succeeds only while no writable shared mapping is there",
+        on: BOTH,
+        op: |f| {
+            rounds(f, |f, told| {
+                let map = f.mmap(RW, MAP_SHARED);
+                // Sealed and mapped writable at once must never be.
+                let sealed =
+                    sys::get_seals(&f.fd).is_ok_and(|seals| seals as u32 & seal::WRITE != 0);
+                match map {
+                    Ok(_) if sealed => Err("a writable mapping of a file with F_SEAL_WRITE".into()),
+                    Ok(_) => Ok(told.load(SEALED) == 0),
+                    Err(EPERM) => Ok(told.load(SEALED) == 0),
+                    Err(errno) => Err(format!("mmap: {errno:?}")),
+                }
+            })
+        },
+        under: &[seal::WRITE],
+        ..RACE
+    },
+    Case {
+        name: "two_sealers",
+        about: "of two processes that add a seal at once neither loses the other's",
+        on: PLAIN,
+        under: &[seal::FS_WRITE, seal::GROW],
+        op: |f| {
+            for _ in 0..ROUNDS {
+                let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
+                let child =
+                    act(|| f.add_seals(seal::SHRINK).map(|_| ()).map_err(|e| format!("{e:?}")))?;
+                let added = f.add_seals(f.given.seals);
+                wait(child)?;
+                added?;
+                let expected = f.given.seals | seal::SHRINK;
+                f.seals_are(expected).unwrap_or_else(|why| wrong(why));
+            }
+            Ok(0)
+        },
+        ..RACE
+    },
+    Case {
+        name: "hugetlb_mmap_past_eof",
+        about: "a mapping that waits for the inode behind F_ADD_SEALS does not grow the file any more",
+        rules: &[24],
+        on: HUGETLB,
+        under: NO_GROW,
+        op: |f| {
+            for _ in 0..8 {
+                grow_behind_a_seal(f)?;
+            }
+            Ok(0)
+        },
+        ..RACE
+    },
+    Case {
+        name: "udmabuf_behind_write_seal",
+        about: "UDMABUF_CREATE that waits for the inode behind F_SEAL_WRITE sees the seal",
+        on: PLAIN,
+        under: &[0],
+        needs: &[Need::Udmabuf],
+        setup: |given| super::sealing::pinned(fresh(given)?.seal(seal::SHRINK)?.map(RW)?),
+        op: |f| {
+            f.old = None;
+            let sealer =
+                act(|| f.add_seals(seal::WRITE).map(|_| ()).map_err(|e| format!("seal: {e:?}")))?;
+            // The seal waits up to 150 ms for the page in the pipe, with the inode locked.
+            sleep(Duration::from_millis(20));
+            let drain = act(|| {
+                sleep(Duration::from_millis(20));
+                nix::unistd::read(&f.kept[0], &mut [0; 16]).map(|_| ()).map_err(|e| e.to_string())
+            })?;
+            let made = udmabuf::create(f);
+            wait(drain)?;
+            wait(sealer)?;
+            // No refusal as others are: the seal has changed meanwhile.
+            same("UDMABUF_CREATE", Some(EINVAL), made.err()).unwrap_or_else(|why| wrong(why));
+            Ok(0)
+        },
+        after: |f| f.seals_are(seal::SHRINK | seal::WRITE),
+        ..RACE
+    },
+];
+
+/// Where the shared page says that F_ADD_SEALS has returned.
+const SEALED: usize = 0;
+/// Where it says that the child has begun.
+const BEGUN: usize = 1;
+
+/// In each round a child repeats `step` on a fresh file until it gives false; the row's seals are
+/// added meanwhile. An error of `step` is the kernel's fault.
+fn rounds(f: &World, step: fn(&World, &Map) -> Result<bool, String>) -> Got {
+    for _ in 0..ROUNDS {
+        let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
+        let told = Map::at(0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0)?;
+        let child = act(|| {
+            told.store(BEGUN, 1);
+            while step(&f, &told)? {}
+            Ok(())
+        })?;
+        while told.load(BEGUN) == 0 {
+            std::thread::yield_now();
+        }
+        // F_SEAL_WRITE is EBUSY whenever it finds a mapping: asked for until it finds none.
+        while let Err(stop) = f.add_seals(f.given.seals) {
+            same("F_ADD_SEALS", Stop::Errno(EBUSY), stop).unwrap_or_else(|why| wrong(why));
+        }
+        told.store(SEALED, 1);
+        wait(child)?;
+    }
+    Ok(0)
+}
+
+/// A child holds the inode's lock, this process queues for it to add the row's seals, and a second
+/// child queues behind it with a mapping longer than the file.
+fn grow_behind_a_seal(f: &World) -> Sys<()> {
+    let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
+    let told = Map::at(0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0)?;
+    let holder = act(|| {
+        told.store(BEGUN, 1);
+        // It clears pages with the lock held; refused if the seal came first after all.
+        let held = f.fallocate(FALLOC_FL_KEEP_SIZE, 0, 4 * f.page);
+        match held {
+            Ok(_) | Err(Stop::Errno(EPERM)) => Ok(()),
+            Err(stop) => Err(format!("fallocate: {stop:?}")),
+        }
+    })?;
+    while told.load(BEGUN) == 0 {
+        std::thread::yield_now();
+    }
+    let mapper = act(|| {
+        sleep(Duration::from_millis(1));
+        let len = 2 * f.size;
+        let map = Map::new(len, RW, MAP_PRIVATE | libc::MAP_NORESERVE, &f.fd, 0);
+        map.map(|_| ()).map_err(|errno| format!("mmap: {errno:?}"))
+    })?;
+    sleep(Duration::from_micros(200));
+    sys::add_seals(&f.fd, f.given.seals)?;
+    let sealed = nix::sys::stat::fstat(&f.fd)?.st_size;
+    wait(mapper)?;
+    wait(holder)?;
+    f.size_is(sealed as usize).unwrap_or_else(|why| wrong(format!("after the seal, {why}")));
+    Ok(())
+}
+
+/// Runs in a child; what it returns as an error is the kernel's fault.
+fn act(body: impl FnOnce() -> Result<(), String>) -> Sys<Pid> {
+    sys::fork(|| match body() {
+        Ok(()) => 0,
+        Err(why) => {
+            eprintln!("{why}");
+            1
+        }
+    })
+}
+
+fn wait(child: Pid) -> Sys<()> {
+    match waitpid(child, None)? {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        other => wrong(format!("the other process: {other:?}")),
+    }
+}
+
+fn wrong(why: impl Into<String>) -> ! {
+    std::panic::panic_any(Wrong(why.into()))
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! What kernels differ in as far as the suite's expectations go, probed by meaning and never by
+//! version. A row of deviations.toml names these in `when`.
+
+use crate::need;
+use crate::sys::{self, Map, RO, Sys, mfd, seal};
+use libc::MAP_SHARED;
+use nix::errno::Errno::EPERM;
+use std::os::fd::OwnedFd;
+
+/// One of them. A new one is a line of [`FEATURES`].
+pub struct Feature {
+    /// As `when` has it.
+    pub name: &'static str,
+    /// What its presence means.
+    pub means: &'static str,
+    probe: fn() -> bool,
+}
+
+/// The seal that the suite is about.
+pub const FS_WRITE: &str = "fs_write";
+
+/// All of them.
+pub const FEATURES: &[Feature] = &[
+    Feature {
+        name: FS_WRITE,
+        means: "F_SEAL_FS_WRITE is taken and enforced",
+        probe: || need::seal_missing().is_none(),
+    },
+    Feature {
+        name: "exec_seal",
+        means: "F_SEAL_EXEC is taken, and fchmod(2) can't make the file executable then",
+        probe: || exec_seal() == Ok(true),
+    },
+    Feature {
+        name: "write_sealed_map",
+        means: "a file with F_SEAL_WRITE can be mapped shared and read-only",
+        probe: || write_sealed_map().is_ok(),
+    },
+];
+
+/// The names of those that the running kernel has.
+pub fn probed() -> Vec<&'static str> {
+    FEATURES.iter().filter(|feature| (feature.probe)()).map(|feature| feature.name).collect()
+}
+
+fn page() -> Sys<OwnedFd> {
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
+    nix::unistd::ftruncate(&fd, 4096)?;
+    Ok(fd)
+}
+
+fn exec_seal() -> Sys<bool> {
+    let chmod = |fd: &OwnedFd, bits| {
+        nix::sys::stat::fchmod(fd, nix::sys::stat::Mode::from_bits_retain(bits))
+    };
+    let fd = page()?;
+    chmod(&fd, 0o600)?;
+    sys::add_seals(&fd, seal::EXEC)?;
+    Ok(chmod(&fd, 0o700) == Err(EPERM))
+}
+
+fn write_sealed_map() -> Sys<Map> {
+    let fd = page()?;
+    sys::add_seals(&fd, seal::WRITE)?;
+    Map::new(4096, RO, MAP_SHARED, &fd, 0)
+}
