@@ -17,7 +17,7 @@ pub struct Plan {
     pub kernel: Kernel,
     /// Name and predicted outcome of each test.
     pub expected: Vec<(String, Outcome)>,
-    /// The tests that are known to fail on this kernel (deviations.toml), each with its reason.
+    /// The rows of which tests are known to fail on this kernel (deviations.toml), with the reasons.
     pub known: Vec<String>,
     /// The machine that they run on.
     pub machine: Wants,
@@ -41,11 +41,15 @@ impl Plan {
         let tests = cases::all().into_iter().filter(|test| test.name().contains(filter));
         let table = Table::own().map_err(|line| Refusal::new(Class::Internal, line))?;
         let facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
-        let (mut expected, mut known) = (Vec::new(), Vec::new());
+        let (mut expected, mut rows) = (Vec::new(), Vec::<(String, usize)>::new());
         for test in tests {
             let predicted = facts.predict(&table, &test);
             if let (Outcome::Fail, Some(row)) = (predicted.outcome, predicted.row) {
-                known.push(format!("known to fail: {}: {}", test.name(), row.reason));
+                let line = format!("{}::{}: {}", test.area, test.case.name, row.reason);
+                match rows.iter_mut().find(|(other, _)| *other == line) {
+                    Some((_, tests)) => *tests += 1,
+                    None => rows.push((line, 1)),
+                }
             }
             expected.push((test.name(), predicted.outcome));
         }
@@ -55,6 +59,8 @@ impl Plan {
             );
             return Err(Refusal::new(Class::Usage, line));
         }
+        let known = |(line, tests)| format!("{tests} known to fail: {line}");
+        let known = rows.into_iter().map(known).collect();
         Ok(Plan { kernel, expected, known, machine })
     }
 

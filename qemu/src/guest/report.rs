@@ -2,8 +2,9 @@
 //! What is printed once a run is over. Decides nothing.
 //!
 //! After a failure, in this order, so that the end of a terminal says the most: how many tests
-//! of each area, and of all, came out how; each that came out wrong, in full; the stacks of splats; the console's last
-//! lines, if the cause is in the guest; the cause; the command that runs it again; the verdict.
+//! of each area, and of all, came out how; each that came out wrong, in full; the stacks of
+//! splats; the console's last lines, if the cause is in the guest; the cause; the command that
+//! runs it again; the verdict.
 
 use super::accel::Choice;
 use super::again::Again;
@@ -13,8 +14,8 @@ use super::verdict::Verdict;
 use crate::class::Class;
 use memfd_seals::cases;
 use memfd_seals::events::Outcome;
-use memfd_seals::report::area_lines;
 use memfd_seals::report::text::{lines as plain_lines, one_line, plain};
+use memfd_seals::report::{Mark, area_lines};
 
 /// The test whose output is shown in full.
 const REPLAY: &str = "programs::replay";
@@ -57,7 +58,7 @@ pub fn lines(told: &Told) -> Vec<String> {
     if told.rows.iter().all(|row| row.outcome.is_some()) {
         lines.extend(area_lines(told.rows));
     }
-    lines.push(counted(verdict));
+    lines.push(counted(told));
     // The caller's environment may have limited the run without anybody's thinking of it.
     let said = told.again.said();
     if !said.is_empty() {
@@ -71,12 +72,15 @@ pub fn lines(told: &Told) -> Vec<String> {
     lines
 }
 
-/// `132 passed, 0 failed, 0 skipped`; errors and timeouts only where there are any.
-fn counted(verdict: &Verdict) -> String {
-    let counts = &verdict.counts;
-    let mut line =
-        format!("{} passed, {} failed, {} skipped", counts.pass, counts.fail, counts.skip);
-    for (count, word) in [(counts.error, "in error"), (counts.timeout, "timed out")] {
+/// `132 passed, 0 failed, 0 skipped`; known failures, errors and timeouts only where there are any.
+fn counted(told: &Told) -> String {
+    let counts = &told.verdict.counts;
+    let known = told.rows.iter().filter(|row| row.mark() == Mark::KnownToFail).count();
+    let failed = counts.fail.saturating_sub(known);
+    let mut line = format!("{} passed, {failed} failed, {} skipped", counts.pass, counts.skip);
+    for (count, word) in
+        [(known, "known to fail"), (counts.error, "in error"), (counts.timeout, "timed out")]
+    {
         if count > 0 {
             line.push_str(&format!(", {count} {word}"));
         }
