@@ -8,6 +8,7 @@ pub use crate::region::{Probe, probe_seal};
 use crate::sys::{self, Ended, mfd};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -60,6 +61,8 @@ pub enum Need {
     /// The capabilities of root that might be taken for more than a seal: CAP_SYS_ADMIN,
     /// CAP_DAC_OVERRIDE, CAP_FOWNER.
     Capabilities,
+    /// Memory that may be pinned: huge pages, in as many cases as run at once.
+    LockedMemory,
     /// The kernel's own memfd_test, which the runner puts beside the suite.
     MemfdTest,
 }
@@ -126,6 +129,7 @@ impl Need {
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
             Need::Capabilities => powerless(),
+            Need::LockedMemory => unlockable(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),
         }
@@ -213,11 +217,24 @@ fn collapse_missing() -> Option<String> {
 
 /// Why this process is not all that root can be.
 fn powerless() -> Option<String> {
-    const WANTED: u64 = 1 << 21 | 1 << 1 | 1 << 3;
+    without(1 << 21 | 1 << 1 | 1 << 3)
+}
+
+/// Why this process lacks one of these capabilities.
+fn without(wanted: u64) -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("").trim();
-    let all = u64::from_str_radix(has, 16).is_ok_and(|has| has & WANTED == WANTED);
-    (!all).then(|| format!("capabilities are {has:?}, {WANTED:x} needed (run it as root)"))
+    let all = u64::from_str_radix(has, 16).is_ok_and(|has| has & wanted == wanted);
+    (!all).then(|| format!("capabilities are {has:?}, {wanted:x} needed (run it as root)"))
+}
+
+/// Why not so much memory can be pinned. CAP_IPC_LOCK, bit 14, has no limit.
+fn unlockable() -> Option<String> {
+    let wanted = (HUGE_PAGES * huge_page_size().unwrap_or(0)) as u64;
+    let limit = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
+    (limit < wanted).then(|| without(1 << 14)).flatten().map(|_| {
+        format!("{} KiB may be locked, {} needed (ulimit -l unlimited)", limit >> 10, wanted >> 10)
+    })
 }
 
 fn no_call(what: &str, nr: libc::c_long, args: [usize; 6]) -> Option<String> {

@@ -31,7 +31,7 @@ pub const CASES: &[Case] = &[
         name: "collapse_since",
         about: "MADV_COLLAPSE through a mapping made since keeps every byte",
         setup: |given| small(given, RO),
-        op: |f| vm_advise(f, MADV_COLLAPSE),
+        op: |f| collapse(f),
         expect: Returns(0),
         after: |f| {
             in_huge_pages(f)?;
@@ -73,7 +73,7 @@ pub const CASES: &[Case] = &[
         rules: &[14],
         under: LATER,
         setup: |given| small(given, RW),
-        op: |f| vm_advise(f, MADV_COLLAPSE),
+        op: |f| collapse(f),
         expect: Returns(0),
         after: |f| {
             in_huge_pages(f)?;
@@ -101,7 +101,7 @@ pub const CASES: &[Case] = &[
         under: NO_WRITE,
         needs: &[Need::Collapse],
         setup: new_ro,
-        op: |f| vm_advise(f, MADV_COLLAPSE),
+        op: |f| collapse(f),
         expect: Fails(EINVAL),
         after: |f| readable(f.old()),
         hollow: Deviation::Passes("no seal is asked"),
@@ -214,6 +214,18 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+/// MADV_COLLAPSE until the pages can be had: EAGAIN says that one was in use for the moment, in a
+/// list of some CPU's for one.
+fn collapse(world: &World) -> Got {
+    for _ in 0..200 {
+        match vm_advise(world, MADV_COLLAPSE) {
+            Err(Stop::Errno(EAGAIN)) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            got => return got,
+        }
+    }
+    vm_advise(world, MADV_COLLAPSE)
+}
+
 fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
@@ -237,7 +249,7 @@ fn small(given: Given, prot: i32) -> Setup {
 /// The same, put together.
 fn collapsed(given: Given, prot: i32) -> Setup {
     let world = small(given, prot)?;
-    vm_advise(&world, MADV_COLLAPSE).map_err(|stop| format!("MADV_COLLAPSE: {stop:?}"))?;
+    collapse(&world).map_err(|stop| format!("MADV_COLLAPSE: {stop:?}"))?;
     Ok(world)
 }
 

@@ -161,7 +161,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "fixed_buffer",
         about: "F_SEAL_WRITE is EBUSY while io_uring has pages as a fixed buffer whose mapping is gone",
-        needs: &[Need::IoUring],
+        needs: &[Need::IoUring, Need::LockedMemory],
         setup: |given| fixed(fresh(given)?),
         ..HELD
     },
@@ -205,7 +205,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "unasked_fixed_buffer",
         about: "they are while io_uring has the pages as a fixed buffer",
-        needs: &[Need::IoUring],
+        needs: &[Need::IoUring, Need::LockedMemory],
         on: BOTH,
         setup: |given| fixed(fresh(given)?),
         ..UNASKED
