@@ -26,7 +26,8 @@ const EXIT_CODES: &str = "Exit codes: 0, every test came out as known or was ski
     that can't be written.";
 
 /// Conformance suite for memfd seals. Instead of it, `memfd-seals replay` runs the program of the
-/// mail that proposed F_SEAL_FS_WRITE, and `memfd-seals compare` shows what that seal adds.
+/// mail that proposed F_SEAL_FS_WRITE, `memfd-seals compare` shows what that seal adds, and
+/// `memfd-seals cursor-window` measures rows a second through a sealed region and an unsealed one.
 #[derive(Parser)]
 #[command(name = "memfd-seals", version, help_template = TEMPLATE, after_help = EXIT_CODES)]
 pub struct Cli {

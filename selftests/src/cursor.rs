@@ -8,7 +8,9 @@
 //! live one, is rewritten in place all the time.
 
 pub mod hostile;
+pub mod lives;
 mod processes;
+pub mod throughput;
 mod tries;
 
 pub use processes::{Child, all_succeed, child, pair, receivers};
@@ -82,12 +84,12 @@ fn content(row: u64, word: usize) -> u64 {
 }
 
 /// Begins a row: from here until `end` a reader knows that it is not whole.
-fn begin(window: &impl Store, at: usize, row: u64) {
+fn begin(window: &(impl Store + ?Sized), at: usize, row: u64) {
     window.store(at, 2 * row + 1);
     (1..WORDS).for_each(|word| window.store(at + word, content(row, word)));
 }
 
-fn end(window: &impl Store, at: usize, row: u64) {
+fn end(window: &(impl Store + ?Sized), at: usize, row: u64) {
     window.store(at, 2 * row + 2);
 }
 
@@ -102,7 +104,7 @@ pub enum Found {
     Torn(u64),
 }
 
-fn look(view: &impl Load, at: usize) -> Found {
+fn look(view: &(impl Load + ?Sized), at: usize) -> Found {
     let seq = view.load(at);
     if seq == 0 || seq % 2 == 1 {
         return Found::Unfinished;
@@ -147,7 +149,7 @@ pub enum Loss {
 
 /// Writes rows 0 to `total` for all the peers, and waits until they have read them.
 pub fn write_rows(
-    window: &impl Store,
+    window: &(impl Store + ?Sized),
     peers: &mut Vec<Peer>,
     total: u64,
     loss: Loss,
@@ -157,7 +159,11 @@ pub fn write_rows(
 }
 
 /// As `write_rows` of twice as many rows, but the sender dies by SIGKILL in the middle of this one.
-pub fn write_and_die(window: &impl Store, peers: &mut Vec<Peer>, row: u64) -> Result<(), String> {
+pub fn write_and_die(
+    window: &(impl Store + ?Sized),
+    peers: &mut Vec<Peer>,
+    row: u64,
+) -> Result<(), String> {
     window.store(TOTAL, 2 * row);
     write_until(window, peers, row, Loss::Fail)?;
     begin(window, slot(row), row);
@@ -166,7 +172,7 @@ pub fn write_and_die(window: &impl Store, peers: &mut Vec<Peer>, row: u64) -> Re
 }
 
 fn write_until(
-    window: &impl Store,
+    window: &(impl Store + ?Sized),
     peers: &mut Vec<Peer>,
     until: u64,
     loss: Loss,
@@ -220,7 +226,11 @@ fn tell(socket: &UnixStream, count: u64) -> Result<(), String> {
 
 /// Reads rows until there are no more, `enough` of them, or the sender is gone: how many it has seen.
 /// Errors: a row was missed or torn, or the live row went back.
-pub fn read_rows(view: &impl Load, socket: &mut UnixStream, enough: u64) -> Result<u64, String> {
+pub fn read_rows(
+    view: &(impl Load + ?Sized),
+    socket: &mut UnixStream,
+    enough: u64,
+) -> Result<u64, String> {
     let (mut next, mut live) = (0, 0);
     loop {
         let mut word = [0; 8];
@@ -255,7 +265,7 @@ fn is_gone(error: &std::io::Error) -> bool {
 }
 
 /// The live row, if it holds still for a moment.
-fn see_live(view: &impl Load, before: u64) -> Result<u64, String> {
+fn see_live(view: &(impl Load + ?Sized), before: u64) -> Result<u64, String> {
     match look(view, LIVE) {
         Found::Unfinished => Ok(before),
         Found::Row(row) if row >= before => Ok(row),
@@ -264,7 +274,7 @@ fn see_live(view: &impl Load, before: u64) -> Result<u64, String> {
 }
 
 /// What the sender leaves that died in the middle of this row: a row that says so, after whole ones.
-pub fn is_left(view: &impl Load, row: u64) -> Result<(), String> {
+pub fn is_left(view: &(impl Load + ?Sized), row: u64) -> Result<(), String> {
     for whole in (row + 1).saturating_sub(SLOTS)..row {
         match look(view, slot(whole)) {
             Found::Row(found) if found == whole => {}

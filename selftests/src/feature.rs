@@ -37,6 +37,11 @@ pub const FEATURES: &[Feature] = &[
         means: "a file with F_SEAL_WRITE can be mapped shared and read-only",
         probe: || write_sealed_map().is_ok(),
     },
+    Feature {
+        name: "folio_writes",
+        means: "memfds may have large folios, and write(2) is cut into pieces at the largest, not at pages",
+        probe: || folio_writes() == Err(EPERM),
+    },
 ];
 
 /// The names of those that the running kernel has.
@@ -64,4 +69,11 @@ fn write_sealed_map() -> Sys<Map> {
     let fd = page()?;
     sys::add_seals(&fd, seal::WRITE)?;
     Map::new(4096, RO, MAP_SHARED, &fd, 0)
+}
+
+/// A write across an EOF at the end of a page.
+fn folio_writes() -> Sys {
+    let fd = page()?;
+    sys::add_seals(&fd, seal::GROW)?;
+    sys::pwritev2(&fd, b"test", 4094, 0)
 }

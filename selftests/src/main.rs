@@ -2,6 +2,7 @@
 //! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
 
 use memfd_seals::cli::{Cli, say};
+use memfd_seals::cursor::throughput;
 use memfd_seals::{compare, door, init, replay};
 use std::io::stdout;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let code = match words.as_slice() {
         ["replay"] => replay::run(&mut stdout()).map_err(|error| format!("stdout: {error}")),
+        ["cursor-window"] => throughput::run(&mut stdout()).map(|()| 0),
         ["compare"] => compare::table().and_then(|text| print(&text)),
         [door::PERFORM, test, fd] => door::performed(test, fd).and_then(|text| print(&text)),
         _ => suite(),

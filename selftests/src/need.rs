@@ -57,8 +57,6 @@ pub enum Need {
     OtherUid,
     /// A user namespace of one's own.
     UserNamespace,
-    /// Files on shmem that may have large folios, whether or not they have.
-    LargeFolios,
     /// The capabilities of root that might be taken for more than a seal: CAP_SYS_ADMIN,
     /// CAP_DAC_OVERRIDE, CAP_FOWNER.
     Capabilities,
@@ -127,7 +125,6 @@ impl Need {
             Need::PidNamespaces => unshared(CloneFlags::CLONE_NEWPID).or_else(memfd_noexec_set),
             Need::OtherUid => Viewer::OtherUid.missing(),
             Need::UserNamespace => Viewer::OtherNamespace.missing(),
-            Need::LargeFolios => thp_missing(),
             Need::Capabilities => powerless(),
             Need::MemfdTest if Path::new("/memfd_test").exists() => None,
             Need::MemfdTest => Some("no /memfd_test beside the suite".into()),

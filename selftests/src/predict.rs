@@ -10,9 +10,9 @@ use crate::feature::{self, FEATURES, FS_WRITE};
 /// A kernel, by what was done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// The series is applied: everything passes.
+    /// A series with the seal is applied: everything passes but what other patches fix.
     Sealed,
-    /// Nothing is applied: what needs the seal is skipped, known bugs fail, the rest passes.
+    /// No patch brings the seal: what needs it is skipped, known bugs fail, the rest passes.
     Stock,
     /// F_ADD_SEALS takes the bit and nothing enforces it: every refusal of the seal's must FAIL.
     Hollow,

@@ -160,7 +160,8 @@ impl Sealed {
     }
 
     /// Sends the descriptor, and the size, over a connected Unix socket. A receiver that is gone is
-    /// EPIPE, never SIGPIPE.
+    /// EPIPE, never SIGPIPE. What is sent is the same open file: its offset is everybody's, so
+    /// none should read(2) it.
     pub fn send(&self, socket: &impl AsRawFd) -> Sys<()> {
         send(socket, &[self.fd.as_raw_fd()], self.size)
     }

@@ -254,6 +254,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dontfork",
         about: "MADV_DONTFORK on an old mapping keeps it from a forked child, MADV_DOFORK gives it again",
+        on: SHMEM,
         op: |f| {
             vm_advise(f, MADV_DONTFORK)?;
             let gone = outlives(|| f.old().store(1, 8));

@@ -4,7 +4,7 @@
 use crate::case::*;
 use crate::door::{Door, WRITERS};
 use crate::sys::{self, seal};
-use crate::world::{World, sealed};
+use crate::world::{World, fresh, sealed};
 use libc::FALLOC_FL_KEEP_SIZE;
 use libc::{FALLOC_FL_PUNCH_HOLE, c_int};
 use libc::{O_RDWR, O_WRONLY};
@@ -77,6 +77,15 @@ pub const CASES: &[Case] = &[
     Case {
         name: "punch",
         about: "punching a hole inside i_size fails",
+        op: first::<PUNCH>,
+        ..PUNCHING
+    },
+    Case {
+        name: "punch_through",
+        about: "punching a hole fails through whatever descriptor of the file",
+        rules: &[7, 16],
+        on: BOTH,
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         through: WRITERS,
         op: first::<PUNCH>,
         ..PUNCHING
@@ -187,6 +196,19 @@ pub const CASES: &[Case] = &[
         about: "fallocate(2) inside i_size fails, where it would fill a hole and where not",
         through: TO_WRITE,
         op: |f| f.fallocate(0, 0, f.size),
+        ..INSIDE
+    },
+    Case {
+        name: "inside_hole",
+        about: "fallocate(2) of a hole inside i_size fails and does not fill it",
+        on: SHMEM,
+        setup: |given| {
+            let world = fresh(given)?;
+            let punched = world.fallocate(PUNCH, world.page, world.page);
+            punched.map_err(|e| format!("{e:?}"))?;
+            world.seal(given.seals)
+        },
+        op: |f| f.fallocate(0, f.page, f.page),
         ..INSIDE
     },
     Case {

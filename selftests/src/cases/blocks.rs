@@ -113,6 +113,7 @@ pub const CASES: &[Case] = &[
         name: "swap_contents",
         about: "a sealed file whose pages were swapped out has the contents that it had",
         rules: &[18],
+        under: FUTURE,
         op: |f| swapped(f, |_| Ok(0)),
         expect: Returns(0),
         after: |f| f.unchanged(),
@@ -122,6 +123,7 @@ pub const CASES: &[Case] = &[
         name: "swap_write",
         about: "pwrite(2) to a page that is swapped out fails",
         rules: &[3],
+        under: FUTURE,
         op: |f| swapped(f, |f| f.pwrite(0, b"x")),
         expect: Fails(EPERM),
         ..SWAP
@@ -130,6 +132,7 @@ pub const CASES: &[Case] = &[
         name: "swap_punch",
         about: "punching a hole where pages are swapped out fails",
         rules: &[7],
+        under: FUTURE,
         op: |f| swapped(f, |f| f.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, f.size)),
         expect: Fails(EPERM),
         ..SWAP

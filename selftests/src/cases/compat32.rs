@@ -16,7 +16,7 @@ const HIGH: u64 = 1 << 32;
 const OLDER: &[u32] = &[seal::FUTURE_WRITE, seal::WRITE];
 
 const COMPAT: Case = Case { needs: &[Need::Compat], rules: &[28], setup: sealed, ..CASE };
-const WRITE: Case = Case { on: SHMEM, under: NO_WRITE, expect: Fails(EPERM), ..COMPAT };
+const WRITE: Case = Case { on: PLAIN, under: NO_WRITE, expect: Fails(EPERM), ..COMPAT };
 const WRITES: Case = Case { rules: &[], on: PLAIN, under: MAY_WRITE, expect: Returns(4), ..COMPAT };
 
 fn piped(given: Given) -> Setup {
@@ -57,6 +57,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "add_seals",
         about: "fcntl64 adds each seal, and no other",
+        on: BOTH,
         under: &[
             seal::FS_WRITE,
             seal::FUTURE_WRITE,
@@ -104,6 +105,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "write",
         about: "write fails and does not move the offset",
+        on: SHMEM,
         op: |f| compat::write(f),
         ..WRITE
     },
@@ -171,7 +173,6 @@ pub const CASES: &[Case] = &[
     Case {
         name: "pwritev2_at_offset",
         about: "pwritev2 at the file's own offset fails and does not move it",
-        on: PLAIN,
         op: |f| compat::pwritev2(f, u64::MAX, libc::RWF_SYNC),
         ..WRITE
     },

@@ -7,15 +7,15 @@ use super::unaffected::tmpfs_file;
 use crate::case::*;
 use crate::child::wrong;
 use crate::cursor::hostile::{Sealing, Viewer, tries};
-use crate::cursor::{self, Loss, Peer, SIZE};
+use crate::cursor::lives::{receiver_dies, sender_dies, updates};
+use crate::cursor::{self, SIZE};
 use crate::kind::Kind;
 use crate::need::Need;
 use crate::region::{self, Guarantee, ReadOnly, Refused, Unsealed, receive_and_verify};
-use crate::sys::{self, Map, RW, seal};
+use crate::sys::{self, seal};
 use crate::world::same;
 use nix::errno::Errno::*;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 /// Brings its own processes, and says itself what does not hold.
 const WINDOW: Case = Case {
@@ -28,9 +28,6 @@ const WINDOW: Case = Case {
 
 /// As `WINDOW`, for the seal.
 const SEAL: Case = Case { under: &[seal::FS_WRITE], ..WINDOW };
-
-/// As `WINDOW`: a descriptor that a receiver must not take.
-const REFUSAL: Case = WINDOW;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -51,7 +48,7 @@ pub const CASES: &[Case] = &[
         name: "updates_64",
         about: "sixty-four receivers see every row",
         rules: &[1, 10, 14],
-        op: |_| held(updates(64, 512)),
+        op: |_| held(updates(64, 1024)),
         ..WINDOW
     },
     Case {
@@ -157,7 +154,7 @@ pub const CASES: &[Case] = &[
         name: "refuses_unsealed",
         about: "a receiver refuses a region that is not sealed",
         op: |_| refuses(&memfd(4096, 0), 4096, |fd| Refused::Writable { seals: seals(fd) }),
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_too_few_seals",
@@ -171,7 +168,7 @@ pub const CASES: &[Case] = &[
             }
             Ok(0)
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "accepts_older_seals",
@@ -194,10 +191,10 @@ pub const CASES: &[Case] = &[
         name: "refuses_short",
         about: "a receiver refuses a region that is smaller than it needs",
         op: |_| {
-            let fd = sealed(4096);
-            refuses(&fd, 8192, |_| Refused::Short { wanted: 8192, size: 4096 })
+            let got = receive(&[sealed(4096).as_raw_fd()], 4096, 8192);
+            is_refused(got, Refused::Short { wanted: 8192, size: 4096 })
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_false_claim",
@@ -206,13 +203,13 @@ pub const CASES: &[Case] = &[
             let got = receive(&[sealed(4096).as_raw_fd()], 1 << 40, 0);
             is_refused(got, Refused::Short { wanted: 1 << 40, size: 4096 })
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_empty",
         about: "a receiver refuses a region of no bytes",
         op: |_| refuses(&sealed(0), 0, |_| Refused::Short { wanted: 1, size: 0 }),
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_file",
@@ -229,7 +226,7 @@ pub const CASES: &[Case] = &[
             let file = tmpfs_file(Given::of(Kind::Own)).expect("a tmpfs").fd;
             refuses(&file, 1, |_| no_more)
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_pipe",
@@ -239,7 +236,7 @@ pub const CASES: &[Case] = &[
             let file: OwnedFd = std::fs::File::open("/proc/self/stat").expect("proc").into();
             refuses(&file, 1, |_| Refused::NoMemfd(EINVAL))
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_wrong_message",
@@ -258,7 +255,7 @@ pub const CASES: &[Case] = &[
             drop((to, from));
             held(same("open descriptors", open, descriptors()))
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_truncated_message",
@@ -272,7 +269,7 @@ pub const CASES: &[Case] = &[
             sys::call(libc::SYS_prlimit64, args)?;
             is_refused(receive_and_verify(&from, 4096), Refused::Truncated)
         },
-        ..REFUSAL
+        ..WINDOW
     },
     Case {
         name: "refuses_nothing",
@@ -282,92 +279,12 @@ pub const CASES: &[Case] = &[
             drop(to);
             is_refused(receive_and_verify(&from, 4096), Refused::Gone)
         },
-        ..REFUSAL
+        ..WINDOW
     },
 ];
 
 fn held(check: Check) -> Got {
     check.map_or_else(|what| wrong(what), |()| Ok(0))
-}
-
-fn take(socket: &UnixStream) -> Result<ReadOnly, String> {
-    receive_and_verify(socket, SIZE).map_err(|refused| refused.to_string())
-}
-
-fn updates(count: usize, rows: u64) -> Check {
-    let (children, ends) = cursor::receivers(count, |_, mut socket| {
-        let view = take(&socket)?;
-        same("rows seen", rows, cursor::read_rows(&view, &mut socket, u64::MAX)?)
-    });
-    let region = Unsealed::create("updates", SIZE).expect("a region");
-    let window = region.map().expect("a mapping");
-    let region = region.seal().expect("F_ADD_SEALS");
-    for end in &ends {
-        region.send(end).expect("send");
-    }
-    let mut peers = ends.into_iter().map(Peer::new).collect();
-    let written = cursor::write_rows(&window, &mut peers, rows, Loss::Fail);
-    // So that nobody waits for a sender that has failed.
-    drop(peers);
-    // A receiver's complaint is the cause, where there are two.
-    cursor::all_succeed(children).and(written)
-}
-
-fn sender_dies() -> Check {
-    // Amid the second round of the ring.
-    const LAST: u64 = 100;
-    let (children, ends) = cursor::receivers(3, |_, mut socket| {
-        let view = take(&socket)?;
-        same("rows seen", LAST, cursor::read_rows(&view, &mut socket, u64::MAX)?)?;
-        cursor::is_left(&view, LAST)?;
-        let errno = match view.guarantee() {
-            Guarantee::FsWrite => EACCES,
-            Guarantee::FutureWriteShrinkGrow => EPERM,
-        };
-        let map = Map::new(SIZE, RW, libc::MAP_SHARED, &view, 0);
-        same("a writable mapping", Some(errno), map.err())?;
-        same("pwrite", Err(EPERM), sys::pwritev2(&view, b"x", 0, 0))?;
-        cursor::is_left(&view, LAST)
-    });
-    let sender = cursor::child(move || {
-        sys::sigpipe_kills();
-        let region = Unsealed::create("dies", SIZE).expect("a region");
-        let window = region.map().expect("a mapping");
-        let region = region.seal().expect("F_ADD_SEALS");
-        for end in &ends {
-            region.send(end).expect("send");
-        }
-        let mut peers = ends.into_iter().map(Peer::new).collect();
-        cursor::write_and_die(&window, &mut peers, LAST)
-    });
-    let killed = sender.is_killed();
-    cursor::all_succeed(children).and(killed)
-}
-
-fn receiver_dies() -> Check {
-    const ROWS: u64 = 1024;
-    let (mut children, ends) = cursor::receivers(3, |number, mut socket| {
-        let view = take(&socket)?;
-        if number == 1 {
-            cursor::read_rows(&view, &mut socket, 64)?;
-            let died = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
-            return Err(format!("SIGKILL: {died:?}"));
-        }
-        same("rows seen", ROWS, cursor::read_rows(&view, &mut socket, u64::MAX)?)
-    });
-    sys::sigpipe_kills();
-    let region = Unsealed::create("loses", SIZE).expect("a region");
-    let window = region.map().expect("a mapping");
-    let region = region.seal().expect("F_ADD_SEALS");
-    for end in &ends {
-        region.send(end).expect("send");
-    }
-    let mut peers = ends.into_iter().map(Peer::new).collect();
-    let written = cursor::write_rows(&window, &mut peers, ROWS, Loss::Forget);
-    let left = same("receivers left", 2, peers.len());
-    drop(peers);
-    let killed = children.remove(1).is_killed();
-    cursor::all_succeed(children).and(killed).and(written).and(left)
 }
 
 fn guarantee() -> Check {
@@ -378,7 +295,9 @@ fn guarantee() -> Check {
     same("seals", asked, sys::get_seals(&region).expect("F_GET_SEALS") as u32 & !seal::EXEC)
 }
 
+/// By every one of the three, after the proof that the tries work where no seal is.
 fn by_all(need: Need) -> Check {
+    tries(Viewer::SameUid, Sealing::None, Some(need)).map_err(|what| format!("no seal: {what}"))?;
     let viewers = [Viewer::SameUid, Viewer::OtherUid, Viewer::OtherNamespace];
     viewers.into_iter().try_for_each(|viewer| {
         tries(viewer, Sealing::Best, Some(need)).map_err(|what| format!("{viewer:?}: {what}"))

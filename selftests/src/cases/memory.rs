@@ -24,7 +24,7 @@ const READ_ONLY: Deviation =
 /// Into a read-only shared mapping made since.
 const SINCE: Case = Case {
     rules: &[10],
-    on: BOTH,
+    on: PLAIN,
     under: NO_WRITE,
     setup: |given| with_source(new_ro(given)?),
     expect: Fails(EFAULT),
@@ -71,7 +71,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "proc_mem_since",
         about: "/proc/self/mem can't write into a mapping made since",
-        on: EVERY,
+        on: BOTH,
         op: by_proc_mem,
         expect: Fails(EIO),
         ..SINCE
@@ -112,7 +112,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "poke_since",
         about: "PTRACE_POKEDATA can't write into a child's mapping made since",
-        on: EVERY,
+        on: BOTH,
         op: by_poke,
         expect: Fails(EIO),
         starved: IN_CHILD,
@@ -147,7 +147,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "vm_writev_since",
         about: "process_vm_writev(2) can't write into a mapping made since",
-        on: EVERY,
+        on: BOTH,
         op: |f| Ok(sys::process_vm_write(Pid::this(), DATA, f.old().addr())?),
         ..SINCE
     },
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "read_since",
         about: "read(2) can't put what it reads into a mapping made since",
-        on: EVERY,
+        on: BOTH,
         op: by_read,
         ..SINCE
     },

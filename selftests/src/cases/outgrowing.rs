@@ -15,13 +15,8 @@ use std::os::fd::AsRawFd;
 const SIZE_GROWS: Deviation =
     Deviation::FailsOn(Kind::Hugetlb, "a writable mapping grows the file (see patch 1)");
 /// All that may map, and those that could not write.
-const DOORS: &[Door] = &[
-    Door::Original,
-    Door::Before(O_RDONLY),
-    Door::After(O_RDONLY),
-    Door::After(O_RDWR),
-    Door::Received,
-];
+const DOORS: &[Door] =
+    &[Door::Before(O_RDONLY), Door::After(O_RDONLY), Door::After(O_RDWR), Door::Received];
 
 /// A mapping that keeps the size: made, as a shorter one is. The tests of hugetlbfs and the older
 /// seals are known to fail where patch 1 of the series is missing: see deviations.toml.
@@ -85,6 +80,13 @@ pub const CASES: &[Case] = &[
     Case {
         name: "kept_private",
         about: "a private writable mapping longer than the file is made and does not grow it",
+        op: |f| f.mmap_past_eof(RW, MAP_PRIVATE),
+        ..KEPT
+    },
+    Case {
+        name: "kept_private_through",
+        about: "the same through whatever descriptor, one that is open for reading only too",
+        under: &[seal::FS_WRITE, seal::GROW],
         through: DOORS,
         op: |f| f.mmap_past_eof(RW, MAP_PRIVATE),
         ..KEPT

@@ -67,6 +67,19 @@ pub const CASES: &[Case] = &[
         ..HELD
     },
     Case {
+        name: "spliced_far",
+        about: "F_SEAL_WRITE is EBUSY for the last page of many: it lets others run now and then on its way",
+        on: PLAIN,
+        setup: |given| {
+            let world = fresh(given)?;
+            world.fallocate(0, 0, MANY).map_err(|stop| format!("fallocate: {stop:?}"))?;
+            // What was never written has no page to hold.
+            world.pwrite(MANY - 1, b"x").map_err(|stop| format!("pwrite: {stop:?}"))?;
+            spliced(world, MANY - PART)
+        },
+        ..HELD
+    },
+    Case {
         name: "vmspliced_first",
         about: "F_SEAL_WRITE is EBUSY while a pipe holds a part of the first page of a mapping that is gone",
         setup: |given| vmspliced(fresh(given)?, MAP_SHARED, 0),
@@ -292,6 +305,9 @@ pub const CASES: &[Case] = &[
         ..HELD
     },
 ];
+
+/// Bytes of a file that has more pages than the kernel looks at without a pause.
+const MANY: usize = 4500 * PART;
 
 /// For how long a page is held on to: long enough for a seal to be waiting by then, and a part of the
 /// 150 ms that it waits.

@@ -77,7 +77,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "shrink",
         about: "ftruncate(2) to a smaller size fails",
+        op: |f| f.ftruncate(f.page),
+        ..SHRINK
+    },
+    Case {
+        name: "shrink_through",
+        about: "ftruncate(2) to a smaller size fails through whatever descriptor of the file",
         rules: &[5, 16],
+        on: BOTH,
         through: WRITERS,
         op: |f| f.ftruncate(f.page),
         ..SHRINK

@@ -66,6 +66,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "shared_rx",
         about: "mmap(2) MAP_SHARED with PROT_READ|PROT_EXEC works",
+        on: EVERY,
         op: shared::<RX, 0>,
         after: |f| {
             permits(f.made(), "r-xs")?;
@@ -163,7 +164,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "harmless_validate_rwx",
         about: "they let MAP_SHARED_VALIDATE with all three be made",
-        on: BOTH,
+        on: EVERY,
         under: HARMLESS,
         setup: sealed_unmapped,
         op: shared::<RWX, VALIDATE>,

@@ -53,15 +53,13 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "sealed_through",
-        about: "UDMABUF_CREATE refuses a sealed file through any descriptor",
+        about: "UDMABUF_CREATE refuses a sealed file through any descriptor that can write",
         rules: &[16, 25],
         on: PLAIN,
         under: &[SHRINK | FS_WRITE, SHRINK | FUTURE_WRITE],
         through: &[
             Door::Dup,
-            Door::Before(libc::O_RDONLY),
             Door::Before(libc::O_RDWR),
-            Door::After(libc::O_RDONLY),
             Door::After(libc::O_WRONLY),
             Door::After(libc::O_RDWR),
             Door::Received,
@@ -124,9 +122,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "allowed_through",
-        about: "UDMABUF_CREATE takes a descriptor that can't write, too",
+        about: "UDMABUF_CREATE takes any descriptor that can write",
         on: PLAIN,
-        through: &[Door::Dup, Door::After(libc::O_RDONLY), Door::After(libc::O_WRONLY)],
+        through: &[Door::Dup, Door::After(libc::O_WRONLY), Door::Received, Door::Threaded],
         op: |f| made(udmabuf::create(f)),
         expect: Returns(0),
         ..SHRINKS

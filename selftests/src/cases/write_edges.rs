@@ -6,7 +6,6 @@ use crate::calls::{NO_USER, UNMAPPED, half_bad, limited, pwrite_from, write_from
 use crate::case::*;
 use crate::door::Door;
 use crate::kind::Kind;
-use crate::need::Need;
 use crate::sys::{self, seal};
 use crate::world::{fresh, sealed};
 use libc::{O_APPEND, O_RDWR, O_WRONLY};
@@ -31,7 +30,7 @@ const MISTAKE_FIRST: Case =
 /// What a write of no bytes gives, whatever the seals.
 const NOTHING: Case = Case {
     rules: &[4],
-    on: SHMEM,
+    on: PLAIN,
     under: ANY,
     setup: sealed,
     expect: Returns(0),
@@ -53,6 +52,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "zero_length",
         about: "a write of no bytes returns 0",
+        on: SHMEM,
         op: |f| f.write(b""),
         ..NOTHING
     },
@@ -289,12 +289,11 @@ pub const CASES: &[Case] = &[
     },
     Case {
         // The kernel cuts a write into pieces at multiples of the largest folio that the file
-        // may have, whatever folios it has, and the seal refuses a piece as a whole. Where memfds
-        // may have no large folios, a piece is a page, and this write would be short.
+        // may have, whatever folios it has, and the seal refuses a piece as a whole. Where files
+        // may not have any, a piece is a page, and this write is short: see deviations.toml.
         name: "grow_across_eof",
         about: "of a write across an EOF within the largest folio, F_SEAL_GROW lets nothing through",
         on: &[Kind::Shmem, Kind::Noexec],
-        needs: &[Need::LargeFolios],
         op: |f| f.pwrite(f.size - 2, b"test"),
         ..GROWING
     },
@@ -302,7 +301,6 @@ pub const CASES: &[Case] = &[
         name: "grow_across_eof_from_another_page",
         about: "the same where the write begins in an earlier page than that of EOF",
         on: &[Kind::Shmem, Kind::Noexec],
-        needs: &[Need::LargeFolios],
         op: |f| f.pwrite(1, &vec![1; f.size]),
         ..GROWING
     },

@@ -37,7 +37,7 @@ const ALLOWED: Case = Case {
 /// What memfds lack, whatever their seals.
 const LACKING: Case = Case {
     rules: &[3],
-    on: SHMEM,
+    on: PLAIN,
     under: ANY,
     setup: sealed,
     expect: Fails(EOPNOTSUPP),
@@ -47,7 +47,7 @@ const LACKING: Case = Case {
 const ANY: &[u32] = &[0, seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE, seal::GROW];
 const NOTHING: Case = Case {
     rules: &[4],
-    on: SHMEM,
+    on: PLAIN,
     under: &[0, seal::FS_WRITE, seal::FUTURE_WRITE, seal::WRITE, seal::GROW, seal::SHRINK],
     setup: sealed,
     expect: Returns(0),

@@ -151,6 +151,7 @@ pub const CASES: &[Case] = &[
         name: "pwrite_whole_allowed",
         about: "pwrite(2) of the whole file works under the other seals and does not grow it",
         on: SHMEM,
+        under: &[0, seal::GROW],
         op: |f| Ok(f.pwrite(0, &vec![1; f.size])? - f.size as i64),
         expect: Returns(0),
         after: |f| {
@@ -260,6 +261,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "o_append",
         about: "write(2) through an O_APPEND descriptor fails",
+        on: PLAIN,
         through: APPENDERS,
         op: |f| f.write(b"test"),
         ..REFUSED
@@ -288,6 +290,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "o_direct",
         about: "pwrite(2) of an aligned page through an O_DIRECT descriptor fails",
+        on: PLAIN,
         through: DIRECT,
         op: |f| pwrite_from(f, anonymous(f.page)?.addr(), f.page, 0),
         ..REFUSED

@@ -10,6 +10,7 @@ use crate::need::Need;
 use crate::region::{self, Guarantee, Unsealed, receive_and_verify};
 use crate::sys::{self, Ended, Map, seal};
 use crate::world::{World, same};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
 use std::os::fd::{AsRawFd, RawFd};
@@ -49,13 +50,15 @@ impl Viewer {
 
     /// Why nobody can be it; none if it can be had.
     pub fn missing(self) -> Option<String> {
-        let ended = sys::in_child(|| self.become_it().err().map_or(0, |errno| errno as i32));
-        match ended {
+        let what = match self {
+            Viewer::SameUid => return None,
+            Viewer::OtherUid => "can't become another user",
+            Viewer::OtherNamespace => "can't have a user namespace",
+        };
+        match sys::in_child(|| self.become_it().err().map_or(0, |errno| errno as i32)) {
             Ok(Ended::Exit(0)) => None,
-            Ok(Ended::Exit(errno)) => {
-                Some(format!("no {self:?} ({:?})", nix::errno::Errno::from_raw(errno)))
-            }
-            other => Some(format!("no {self:?} ({other:?})")),
+            Ok(Ended::Exit(errno)) => Some(format!("{what} ({:?})", Errno::from_raw(errno))),
+            other => Some(format!("{what} ({other:?})")),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::sys;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -96,8 +97,9 @@ impl Child {
     }
 }
 
-/// Waits for all of them. Errors: what the first one complained of.
+/// Waits for all of them. Errors: what they complained of, once each; where one fails, others may see
+/// no more than that the sender is gone.
 pub fn all_succeed(children: Vec<Child>) -> Result<(), String> {
-    // Each is waited for, or it would outlive the test.
-    children.into_iter().map(Child::succeeds).fold(Ok(()), Result::and)
+    let failed: BTreeSet<_> = children.into_iter().filter_map(|it| it.succeeds().err()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(Vec::from_iter(failed).join("; ")) }
 }
