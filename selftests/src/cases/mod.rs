@@ -31,6 +31,7 @@ mod locking;
 mod mapping;
 mod memory;
 mod namespaces;
+mod nested;
 mod objects;
 mod outgrowing;
 mod paging;
@@ -69,6 +70,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("exec", exec::CASES),
     ("running", running::CASES),
     ("namespaces", namespaces::CASES),
+    ("nested", nested::CASES),
     ("writing", writing::CASES),
     ("write_flags", write_flags::CASES),
     ("write_edges", write_edges::CASES),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! vm.memfd_noexec: what memfd_create(2) does without MFD_EXEC and MFD_NOEXEC_SEAL, and with them, in
-//! pid namespaces that the row makes. The machine's own setting is not touched.
+//! pid namespaces that the row makes. The machine's own setting is not touched. Namespaces in namespaces
+//! are in `nested.rs`.
 
 use crate::case::*;
-use crate::elsewhere::{beside_pid_namespace, in_pid_namespace, in_user_namespace, meanwhile};
+use crate::elsewhere::{in_pid_namespace, in_user_namespace};
 use crate::kind::Kind;
 use crate::need::{MEMFD_NOEXEC, Need};
 use crate::sys::{self, mfd, seal};
@@ -13,7 +14,7 @@ use nix::sys::stat::fstat;
 use std::io::Write;
 
 /// A row that is several processes.
-const SCOPED: Case = Case {
+pub const SCOPED: Case = Case {
     on: OWN,
     needs: &[Need::PidNamespaces],
     setup: |_| fresh(Given::of(Kind::Shmem)),
@@ -26,11 +27,11 @@ const SCOPED_HUGETLB: Case =
     Case { on: HUGETLB, setup: |_| fresh(Given::of(Kind::Shmem)), ..SCOPED };
 
 /// A memfd of mode 0777 that takes no seal.
-const EXECUTABLE: Expect = Returns(looks(0o777, seal::SEAL));
+pub const EXECUTABLE: Expect = Returns(looks(0o777, seal::SEAL));
 /// One of mode 0777 that does.
 const SEALABLE: Expect = Returns(looks(0o777, 0));
 /// One of mode 0666 with F_SEAL_EXEC.
-const NOEXEC: Expect = Returns(looks(0o666, seal::EXEC));
+pub const NOEXEC: Expect = Returns(looks(0o666, seal::EXEC));
 
 pub const CASES: &[Case] = &[
     // 0
@@ -215,215 +216,10 @@ pub const CASES: &[Case] = &[
         expect: Fails(EACCES),
         ..SCOPED
     },
-    // Namespaces in namespaces.
-    Case {
-        name: "inherited",
-        about: "a new pid namespace begins with its parent's value",
-        op: |_| {
-            each(["0", "1", "2"], |value| {
-                let got = scoped(&[value], || in_pid_namespace(|| Ok(said())))?;
-                Ok(got - value.parse::<i64>().expect("a number"))
-            })
-        },
-        expect: Returns(0),
-        ..SCOPED
-    },
-    Case {
-        name: "inherited_is_enforced",
-        about: "and memfd_create(2) keeps to it there, and in the namespaces below",
-        op: |_| {
-            scoped(&["2"], || {
-                let one = in_pid_namespace(|| born(mfd::EXEC));
-                let two = in_pid_namespace(|| in_pid_namespace(|| born(mfd::EXEC)));
-                each([one, two], |got| *got)
-            })
-        },
-        expect: Fails(EACCES),
-        ..SCOPED
-    },
-    Case {
-        name: "not_below_the_parent",
-        about: "a value below the parent's is EINVAL, in every namespace below it",
-        op: |_| {
-            let two = scoped(&["2"], || in_pid_namespace(|| each(["0", "1"], |value| set(value))));
-            let one = scoped(&["1"], || in_pid_namespace(|| set("0")));
-            let deep = scoped(&["2"], || {
-                in_pid_namespace(|| in_pid_namespace(|| each(["0", "1"], |value| set(value))))
-            });
-            each([two, one, deep], |got| *got)
-        },
-        expect: Fails(EINVAL),
-        ..SCOPED
-    },
-    Case {
-        name: "not_below_the_parent_stays",
-        about: "and the parent's value stays in force",
-        op: |_| {
-            scoped(&["1"], || {
-                in_pid_namespace(|| {
-                    let _ = set("0");
-                    born(0)
-                })
-            })
-        },
-        expect: NOEXEC,
-        ..SCOPED
-    },
-    Case {
-        name: "the_parents_own",
-        about: "the parent's value itself can be set, and taken back to after a higher one",
-        op: |_| {
-            scoped(&["1"], || {
-                in_pid_namespace(|| {
-                    ["1", "2", "1"].into_iter().try_fold(0, |_, value| set(value))?;
-                    born(mfd::EXEC)
-                })
-            })
-        },
-        expect: EXECUTABLE,
-        ..SCOPED
-    },
-    Case {
-        name: "raised_below_only",
-        about: "what a namespace raises holds for those below it, and not for its parent",
-        op: |_| {
-            scoped(&["0"], || {
-                let below = scoped(&["2"], || in_pid_namespace(|| born(mfd::EXEC)));
-                if below != Err(EACCES.into()) {
-                    return below;
-                }
-                born(0)
-            })
-        },
-        expect: EXECUTABLE,
-        ..SCOPED
-    },
-    Case {
-        name: "raised_beside",
-        about: "nor for the process that made it and is outside: its children's namespace is not its own",
-        op: |_| beside_pid_namespace(|| set("2"), || born(0)),
-        expect: EXECUTABLE,
-        ..SCOPED
-    },
-    Case {
-        name: "parent_raised_later",
-        about: "a parent that raises its value later raises it for the namespaces that are there",
-        op: |_| raised_later("2", || born(mfd::EXEC)),
-        expect: Fails(EACCES),
-        ..SCOPED
-    },
-    Case {
-        name: "parent_raised_later_is_read",
-        about: "where it is read too",
-        op: |_| raised_later("2", || Ok(said())),
-        expect: Returns(2),
-        ..SCOPED
-    },
-    Case {
-        name: "parent_raised_later_bounds",
-        about: "and bounds what they can set",
-        op: |_| raised_later("2", || each(["0", "1"], |value| set(value))),
-        expect: Fails(EINVAL),
-        ..SCOPED
-    },
-    Case {
-        name: "grandparent_raised_later",
-        about: "all the way down: also where the namespace in between and the lowest were there before",
-        op: |_| {
-            in_pid_namespace(|| {
-                meanwhile(
-                    || set("1"),
-                    |turn| {
-                        in_pid_namespace(|| {
-                            in_pid_namespace(|| {
-                                turn();
-                                born(0)
-                            })
-                        })
-                    },
-                )
-            })
-        },
-        expect: NOEXEC,
-        ..SCOPED
-    },
-    Case {
-        name: "own_value_above_the_parents",
-        about: "a parent that raises its value to less than a namespace has leaves that what it has",
-        op: |_| {
-            in_pid_namespace(|| {
-                meanwhile(
-                    || set("1"),
-                    |turn| {
-                        scoped(&["2"], || {
-                            turn();
-                            born(mfd::EXEC)
-                        })
-                    },
-                )
-            })
-        },
-        expect: Fails(EACCES),
-        ..SCOPED
-    },
-    Case {
-        name: "parent_lowered_later",
-        about: "when a parent raises its value and lowers it again, a namespace is back at its own",
-        op: |_| {
-            in_pid_namespace(|| {
-                meanwhile(
-                    || ["2", "0"].into_iter().try_fold(0, |_, value| set(value)),
-                    |turn| {
-                        scoped(&["1"], || {
-                            turn();
-                            Ok(said())
-                        })
-                    },
-                )
-            })
-        },
-        expect: Returns(1),
-        ..SCOPED
-    },
-    Case {
-        name: "made_under_more",
-        about: "a namespace that was made under a higher value keeps it when the parent's is lowered",
-        op: |_| {
-            scoped(&["2"], || {
-                meanwhile(
-                    || set("0"),
-                    |turn| {
-                        in_pid_namespace(|| {
-                            turn();
-                            born(mfd::EXEC)
-                        })
-                    },
-                )
-            })
-        },
-        expect: Fails(EACCES),
-        ..SCOPED
-    },
 ];
 
-/// What a process gets in a pid namespace whose parent sets this once it is there.
-fn raised_later(value: &str, body: impl FnOnce() -> Got) -> Got {
-    in_pid_namespace(|| {
-        meanwhile(
-            || set(value),
-            |turn| {
-                in_pid_namespace(|| {
-                    assert_eq!(said(), 0);
-                    turn();
-                    body()
-                })
-            },
-        )
-    })
-}
-
 /// In pid namespaces, one in the other, that set these, the first process of the lowest does this.
-fn scoped(values: &[&str], body: impl FnOnce() -> Got) -> Got {
+pub fn scoped(values: &[&str], body: impl FnOnce() -> Got) -> Got {
     let Some((value, rest)) = values.split_first() else { return body() };
     in_pid_namespace(|| {
         set(value).expect("vm.memfd_noexec");
@@ -432,7 +228,7 @@ fn scoped(values: &[&str], body: impl FnOnce() -> Got) -> Got {
 }
 
 /// Sets vm.memfd_noexec for the pid namespace of this process.
-fn set(value: &str) -> Got {
+pub fn set(value: &str) -> Got {
     let file = std::fs::File::options().write(true).open(MEMFD_NOEXEC);
     let written = file.and_then(|mut file| file.write_all(value.as_bytes()));
     let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
@@ -440,7 +236,7 @@ fn set(value: &str) -> Got {
 }
 
 /// What it says there.
-fn said() -> i64 {
+pub fn said() -> i64 {
     let text = std::fs::read_to_string(MEMFD_NOEXEC).expect("vm.memfd_noexec");
     text.trim().parse().expect("a number")
 }
@@ -451,7 +247,7 @@ const fn looks(mode: u32, seals: u32) -> i64 {
 }
 
 /// Creates a memfd: its mode and seals.
-fn born(flags: u32) -> Got {
+pub fn born(flags: u32) -> Got {
     told(&sys::memfd_create("scoped", flags)?)
 }
 

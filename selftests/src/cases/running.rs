@@ -208,6 +208,21 @@ pub const CASES: &[Case] = &[
         ..PROGRAM
     },
     Case {
+        name: "noexec_maps_executable",
+        about: "MFD_NOEXEC_SEAL is about execveat(2): mappings with PROT_EXEC work as on any file",
+        on: &[crate::kind::Kind::Noexec],
+        setup: crate::world::fresh,
+        op: |f| {
+            let rwx = sys::RW | libc::PROT_EXEC;
+            f.mmap_new(rwx, libc::MAP_PRIVATE)?;
+            f.mmap_new(rwx, libc::MAP_SHARED)
+        },
+        expect: Returns(0),
+        after: |f| f.reaches_file(f.made()),
+        starved: STEPS,
+        ..PROGRAM
+    },
+    Case {
         name: "no_program",
         about: "a memfd that holds no program is ENOEXEC",
         setup: crate::world::fresh,
