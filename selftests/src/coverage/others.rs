@@ -304,7 +304,7 @@ pub const TABLE: &[Covered] = &[
         what: "vm.memfd_noexec 0, 1, 2 with nested pid namespaces",
         expected: "the matrix",
         by: "K",
-        rows: &["namespaces::*"],
+        rows: &["namespaces::*", "nested::*"],
     },
     Covered {
         what: "execveat of an X-sealed memfd",

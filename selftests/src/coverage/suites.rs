@@ -104,9 +104,10 @@ pub const MEMFD_TEST: &[Covered] = &[
         expected: "",
         by: "K",
         rows: &[
-            "namespaces::inherited*",
-            "namespaces::not_below_the_parent*",
-            "namespaces::parent_raised_later*",
+            "nested::inherited*",
+            "nested::not_below_the_parent*",
+            "nested::parent_raised_later*",
+            "nested::grandparent_raised_later",
         ],
     },
     Covered {
