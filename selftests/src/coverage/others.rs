@@ -266,7 +266,7 @@ pub const TABLE: &[Covered] = &[
     },
     Covered {
         what: "G: write across EOF",
-        expected: "short to the page, EPERM within it",
+        expected: "nothing past EOF: short below it, or EPERM (see the rows)",
         by: "K Gv Ya P",
         rows: &["write_edges::grow_across_eof*", "write_edges::grow_at_eof*"],
     },
