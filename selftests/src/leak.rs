@@ -23,3 +23,21 @@ fn flock(fd: &OwnedFd) -> Got {
     let how = libc::LOCK_EX | libc::LOCK_NB;
     Ok(sys::call(libc::SYS_flock, [fd.as_raw_fd() as usize, how as usize, 0, 0, 0, 0])?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Given;
+    use crate::kind::Kind;
+    use crate::world::fresh;
+
+    #[test]
+    fn an_open_file_that_is_kept_is_seen() {
+        let locked = || lock(fresh(Given::of(Kind::Shmem)).unwrap()).unwrap();
+        assert_eq!(closes(&mut locked()), Ok(()));
+        let mut world = locked();
+        let kept = world.fd.try_clone().unwrap();
+        assert!(closes(&mut world).unwrap_err().contains("EAGAIN"));
+        drop(kept);
+    }
+}
