@@ -159,9 +159,7 @@ fn rounds(f: &World, step: fn(&World, &Map) -> Result<bool, String>) -> Got {
             while step(&f, &told)? {}
             Ok(())
         })?;
-        while told.load(BEGUN) == 0 {
-            std::thread::yield_now();
-        }
+        begun(&told);
         // F_SEAL_WRITE is EBUSY whenever it finds a mapping: asked for until it finds none.
         while let Err(stop) = f.add_seals(f.given.seals) {
             same("F_ADD_SEALS", Stop::Errno(EBUSY), stop).unwrap_or_else(|why| wrong(why));
@@ -177,24 +175,24 @@ fn rounds(f: &World, step: fn(&World, &Map) -> Result<bool, String>) -> Got {
 fn grow_behind_a_seal(f: &World) -> Sys<()> {
     let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
     let told = Map::at(0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0)?;
+    // Forked first, so that it has nothing to do but to wait for its turn.
+    let mapper = act(|| {
+        begun(&told);
+        sleep(Duration::from_micros(800));
+        let len = 2 * f.size;
+        let map = Map::new(len, RW, MAP_PRIVATE | libc::MAP_NORESERVE, &f.fd, 0);
+        map.map(|_| ()).map_err(|errno| format!("mmap: {errno:?}"))
+    })?;
     let holder = act(|| {
         told.store(BEGUN, 1);
         // It clears pages with the lock held; refused if the seal came first after all.
-        let held = f.fallocate(FALLOC_FL_KEEP_SIZE, 0, 4 * f.page);
+        let held = f.fallocate(FALLOC_FL_KEEP_SIZE, 0, 7 * f.page);
         match held {
             Ok(_) | Err(Stop::Errno(EPERM)) => Ok(()),
             Err(stop) => Err(format!("fallocate: {stop:?}")),
         }
     })?;
-    while told.load(BEGUN) == 0 {
-        std::thread::yield_now();
-    }
-    let mapper = act(|| {
-        sleep(Duration::from_millis(1));
-        let len = 2 * f.size;
-        let map = Map::new(len, RW, MAP_PRIVATE | libc::MAP_NORESERVE, &f.fd, 0);
-        map.map(|_| ()).map_err(|errno| format!("mmap: {errno:?}"))
-    })?;
+    begun(&told);
     sleep(Duration::from_micros(200));
     sys::add_seals(&f.fd, f.given.seals)?;
     let sealed = nix::sys::stat::fstat(&f.fd)?.st_size;
@@ -202,6 +200,13 @@ fn grow_behind_a_seal(f: &World) -> Sys<()> {
     wait(holder)?;
     f.size_is(sealed as usize).unwrap_or_else(|why| wrong(format!("after the seal, {why}")));
     Ok(())
+}
+
+/// Waits until the other process has begun.
+fn begun(told: &Map) {
+    while told.load(BEGUN) == 0 {
+        std::thread::yield_now();
+    }
 }
 
 /// Runs in a child; what it returns as an error is the kernel's fault.
