@@ -208,8 +208,8 @@ fn wait_until(child: Pid, deadline: Instant) -> Option<WaitStatus> {
 pub struct Wrong(pub String);
 
 /// Fails the row that runs, for this reason.
-pub(crate) fn wrong(why: String) -> ! {
-    std::panic::panic_any(Wrong(why))
+pub fn wrong(why: impl Into<String>) -> ! {
+    std::panic::panic_any(Wrong(why.into()))
 }
 
 /// The test without a fault, and then with each allocation of its operation failing in turn, in a

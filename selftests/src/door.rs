@@ -12,12 +12,12 @@ use crate::world::{OFFSET, World};
 use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::socket::{self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags};
+use nix::sys::socket::{self, AddressFamily, ControlMessage, MsgFlags};
 use nix::sys::socket::{SockFlag, SockType};
 use nix::unistd::{Whence, lseek};
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 
 /// A descriptor of the file.
@@ -191,15 +191,7 @@ fn send(fd: &OwnedFd) -> Sys<OwnedFd> {
 }
 
 fn receive(queue: &OwnedFd) -> Sys<OwnedFd> {
-    let (mut byte, mut space) = ([0], nix::cmsg_space!(RawFd));
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = socket::recvmsg::<()>(queue.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    let rights = message.cmsgs()?.find_map(|part| match part {
-        ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
-        _ => None,
-    });
-    rights.map(sys::own).ok_or(Errno::EBADMSG)
+    sys::receive(queue, &mut [0])?.descriptors.pop().ok_or(Errno::EBADMSG)
 }
 
 /// Performs a row's operation, in another process if its door is one's.

@@ -3,7 +3,7 @@
 
 use crate::case::{Check, Given, Got, Setup};
 use crate::sys::{self, Map, RO, RW, Sys, mfd, seal};
-use crate::world::{World, fresh, same, sealed_unmapped};
+use crate::world::{World, fresh, same, sealed_unmapped, word};
 use libc::c_int;
 use libc::{MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_WRITE};
 use nix::errno::Errno;
@@ -43,10 +43,6 @@ pub const OLDER: &[u32] = &[seal::WRITE, seal::FUTURE_WRITE];
 /// Seals that are not about writing, and none.
 pub const HARMLESS: &[u32] =
     &[0, seal::SEAL, seal::SHRINK, seal::GROW, seal::SEAL | seal::SHRINK | seal::GROW];
-
-fn word(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
 
 /// The row's seals, then a read-only shared mapping as `old`.
 pub fn new_ro(given: Given) -> Setup {
@@ -199,9 +195,4 @@ pub fn child_gets(body: impl FnOnce() -> Sys) -> Got {
 /// `madvise(2)` on all of `old`, for rows.
 pub fn vm_advise(world: &World, advice: c_int) -> Got {
     Ok(world.old().advise(0, world.old().len(), advice)?)
-}
-
-/// What the kernel did is wrong, found out in the midst of an operation.
-pub fn wrong(what: String) -> ! {
-    std::panic::panic_any(crate::child::Wrong(what))
 }

@@ -2,6 +2,7 @@
 //! What a case acts on: a file, what was mapped or opened before, and how it looked.
 
 use crate::case::{Check, Given, Got, Setup, Stop};
+use crate::child::wrong;
 use crate::kind::Kind;
 use crate::sys::{self, Ended, Map, RO, RW, Sys, mfd, seal};
 use crate::uring::Ring;
@@ -71,7 +72,8 @@ fn sample(file: &File, size: usize, page: usize) -> std::io::Result<Vec<(usize, 
     Ok(parts)
 }
 
-fn word(error: impl std::fmt::Display) -> String {
+/// An error as a setup gives it.
+pub fn word(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -389,11 +391,6 @@ pub fn each<T: std::fmt::Debug>(
         all = Some(got);
     }
     all.expect("a row names something")
-}
-
-/// Ends a test as failed, from the midst of its operation.
-pub fn wrong(what: String) -> ! {
-    std::panic::panic_any(crate::child::Wrong(what))
 }
 
 /// Runs in a forked child: 0, or the signal that killed it.

@@ -3,14 +3,13 @@
 
 use crate::case::*;
 use crate::loopdev;
+use crate::mapped::LATER;
 use crate::need::Need;
 use crate::swap::{self, Swap};
 use crate::sys::{Map, RO, seal};
 use crate::world::{World, fresh, sealed, sealed_unmapped};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED, O_RDONLY, O_RDWR};
 use nix::errno::Errno::*;
-
-const FUTURE: &[u32] = &[seal::FS_WRITE, seal::FUTURE_WRITE];
 
 /// A row about a loop device: EIO is what it makes of any error of its file.
 const LOOP: Case = Case {
@@ -113,7 +112,7 @@ pub const CASES: &[Case] = &[
         name: "swap_contents",
         about: "a sealed file whose pages were swapped out has the contents that it had",
         rules: &[18],
-        under: FUTURE,
+        under: LATER,
         op: |f| swapped(f, |_| Ok(0)),
         expect: Returns(0),
         after: |f| f.unchanged(),
@@ -123,7 +122,7 @@ pub const CASES: &[Case] = &[
         name: "swap_write",
         about: "pwrite(2) to a page that is swapped out fails",
         rules: &[3],
-        under: FUTURE,
+        under: LATER,
         op: |f| swapped(f, |f| f.pwrite(0, b"x")),
         expect: Fails(EPERM),
         ..SWAP
@@ -132,7 +131,7 @@ pub const CASES: &[Case] = &[
         name: "swap_punch",
         about: "punching a hole where pages are swapped out fails",
         rules: &[7],
-        under: FUTURE,
+        under: LATER,
         op: |f| swapped(f, |f| f.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, f.size)),
         expect: Fails(EPERM),
         ..SWAP
@@ -141,7 +140,7 @@ pub const CASES: &[Case] = &[
         name: "swap_old_mapping",
         about: "a store through an old mapping brings a page back from swap and reaches the file",
         rules: &[14],
-        under: FUTURE,
+        under: LATER,
         op: |f| {
             swapped(f, |f| {
                 f.old().store(1, 0xc3);

@@ -4,6 +4,7 @@
 use crate::calls::{pipe_is_full, source_stays, with_pipe, with_source};
 use crate::case::*;
 use crate::compat;
+use crate::mapped::OLDER;
 use crate::need::Need;
 use crate::sys::{self, RO, RW, seal};
 use crate::world::{World, fresh, sealed, sealed_unmapped};
@@ -13,7 +14,6 @@ use nix::errno::Errno::*;
 
 /// A size whose lower half says nothing.
 const HIGH: u64 = 1 << 32;
-const OLDER: &[u32] = &[seal::FUTURE_WRITE, seal::WRITE];
 
 const COMPAT: Case = Case { needs: &[Need::Compat], rules: &[28], setup: sealed, ..CASE };
 const WRITE: Case = Case { on: PLAIN, under: NO_WRITE, expect: Fails(EPERM), ..COMPAT };

@@ -2,8 +2,9 @@
 //! memfd_create(2): what it refuses, and what it gives.
 
 use crate::case::*;
+use crate::child::wrong;
 use crate::sys::{self, Map, RW, Sys, mfd, seal};
-use crate::world::{World, each, fresh, same, wrong};
+use crate::world::{World, each, fresh, same};
 use libc::MAP_PRIVATE;
 use nix::errno::Errno::{self, *};
 use nix::sys::stat::{Mode, fstat, umask};

@@ -4,10 +4,11 @@
 use super::busy::executable;
 use super::sealing::exactly;
 use crate::case::*;
+use crate::child::wrong;
 use crate::elsewhere::{as_nobody, in_user_namespace};
 use crate::need::Need;
 use crate::sys::{self, RO, RW, mfd, seal};
-use crate::world::{World, each, fresh, readable, refused, same, with_flags, wrong};
+use crate::world::{World, each, fresh, readable, refused, same, with_flags};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_PRIVATE, MAP_SHARED};
 use nix::errno::Errno::*;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat};

@@ -6,17 +6,13 @@ use crate::case::*;
 use crate::child::say;
 use crate::fuse::{self, Behind};
 use crate::iommufd::Space;
+use crate::mapped::{LATER, OLDER};
 use crate::need::Need;
 use crate::sys::{Map, RO, RW, Sys, seal};
 use crate::udmabuf;
 use crate::world::{World, fresh, readable, same, sealed, sealed_reopened};
 use libc::{MAP_PRIVATE, MAP_SHARED, O_RDONLY, O_RDWR};
 use nix::errno::Errno::*;
-
-/// The seals that mmap(2) of a writable shared mapping has always refused with EPERM.
-const OLDER: &[u32] = &[seal::FUTURE_WRITE, seal::WRITE];
-/// Those that what was mapped before outlives.
-const FUTURE: &[u32] = &[seal::FS_WRITE, seal::FUTURE_WRITE];
 
 /// A row about a device that reaches the file through iommufd.
 const DEVICE: Case = Case { on: BOTH, needs: &[Need::Iommufd], starved: MANY, ..CASE };
@@ -85,7 +81,7 @@ pub const CASES: &[Case] = &[
         name: "iommufd_mapped_before",
         about: "a device that had the file mapped before it was sealed goes on writing",
         rules: &[30],
-        under: FUTURE,
+        under: LATER,
         setup: |given| fresh(given)?.map(RW),
         op: |f| {
             let space = space()?;

@@ -7,7 +7,7 @@ use crate::mapped::{LATERS, new_ro, old_ro, private_ro, private_rw};
 use crate::need::Need;
 use crate::sys::{self, mfd};
 use crate::uring;
-use crate::world::{World, outlives, readable, same, sealed};
+use crate::world::{World, outlives, readable, same, sealed, word};
 use nix::errno::Errno::*;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -312,16 +312,12 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-fn said(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 /// Keeps /proc/self/mem, and a file that begins with DATA.
 fn with_source(world: World) -> Setup {
     let mem = File::options().read(true).write(true).open("/proc/self/mem");
-    let source = sys::memfd_create("source", mfd::CLOEXEC).map_err(said)?;
-    sys::pwritev2(&source, DATA, 0, 0).map_err(said)?;
-    Ok(world.keep(mem.map_err(said)?.into()).keep(source))
+    let source = sys::memfd_create("source", mfd::CLOEXEC).map_err(word)?;
+    sys::pwritev2(&source, DATA, 0, 0).map_err(word)?;
+    Ok(world.keep(mem.map_err(word)?.into()).keep(source))
 }
 
 fn write_at(mem: &impl AsRawFd, to: usize) -> Got {

@@ -6,7 +6,7 @@ use crate::kind::{Kind, thp_size};
 use crate::mapped::{LATER, MADV_COLLAPSE, new_ro, permits, room, smaps, vm_advise};
 use crate::need::{COMPACT, Need};
 use crate::sys::{self, Map, RO, RW, mfd, seal};
-use crate::world::{World, readable, refused, same, sealed, sealed_unmapped};
+use crate::world::{World, readable, refused, same, sealed, sealed_unmapped, word};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MADV_PAGEOUT, MAP_FIXED, MAP_SHARED};
 use nix::errno::Errno::*;
 use std::os::fd::AsRawFd;
@@ -231,21 +231,17 @@ fn collapse(world: &World) -> Got {
     vm_advise(world, MADV_COLLAPSE)
 }
 
-fn said(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 /// A file of two huge pages' size in small ones, sealed after or before it is mapped as `old`.
 fn small(given: Given, prot: i32) -> Setup {
     let page = thp_size().ok_or("no transparent huge pages")?;
     let flags = mfd::CLOEXEC | mfd::ALLOW_SEALING;
-    let fd = sys::memfd_create("small", flags).map_err(said)?;
+    let fd = sys::memfd_create("small", flags).map_err(word)?;
     let world = World::over(given, fd, page)?;
     let early = prot == RW;
     let mut world = if early { world } else { world.seal(given.seals)? };
-    let room = room(&world, libc::PROT_NONE).map_err(said)?;
+    let room = room(&world, libc::PROT_NONE).map_err(word)?;
     let (addr, len, fd) = (room.addr(), room.len(), world.fd.as_raw_fd());
-    let map = Map::at(addr, len, prot, MAP_SHARED | MAP_FIXED, fd, 0).map_err(said)?;
+    let map = Map::at(addr, len, prot, MAP_SHARED | MAP_FIXED, fd, 0).map_err(word)?;
     std::mem::forget(room);
     world.old = Some(map);
     if early { world.seal(given.seals) } else { Ok(world) }

@@ -4,17 +4,17 @@
 use super::busy::{ASKED, BUSY, executable, pinned, pinned_unmapped, with_old};
 use super::sealing::exactly;
 use crate::case::*;
+use crate::child::wrong;
 use crate::elsewhere::{holder, release};
+use crate::mapped::LATERS;
 use crate::sys::{Map, RO, RW, seal};
-use crate::world::{World, fresh, readable, refused, same, wrong};
+use crate::world::{World, fresh, readable, refused, same};
 use libc::{MAP_FIXED, MAP_PRIVATE, MAP_SHARED};
 use nix::errno::Errno::*;
 use nix::sys::stat::{Mode, fchmod};
 
 /// Each seal that asks nobody who writes.
 const PATIENT: &[u32] = &[seal::SEAL, seal::SHRINK, seal::GROW, seal::FUTURE_WRITE, seal::FS_WRITE];
-/// Seals after which a mapping can't become writable, but those from before can.
-const FUTURE: &[u32] = &[seal::FS_WRITE, seal::FUTURE_WRITE, seal::FS_WRITE | seal::FUTURE_WRITE];
 
 /// F_SEAL_WRITE while nothing counts.
 const FREE: Case = Case {
@@ -191,7 +191,7 @@ pub const CASES: &[Case] = &[
         name: "then_write_with_writable_map",
         about: "F_SEAL_WRITE afterwards is EBUSY while an old writable mapping is left",
         rules: &[22],
-        under: FUTURE,
+        under: LATERS,
         setup: |given| fresh(given)?.map(RW)?.seal(given.seals),
         op: |f| f.add_seals(seal::WRITE),
         after: then_free,
@@ -201,7 +201,7 @@ pub const CASES: &[Case] = &[
         name: "then_write_with_old_readonly_map",
         about: "F_SEAL_WRITE afterwards is EBUSY while an old mapping is left that may become writable",
         rules: &[22],
-        under: FUTURE,
+        under: LATERS,
         setup: |given| fresh(given)?.map(RO)?.seal(given.seals),
         op: |f| f.add_seals(seal::WRITE),
         after: then_free,
@@ -212,7 +212,7 @@ pub const CASES: &[Case] = &[
         about: "F_SEAL_WRITE afterwards is EBUSY while a pipe pins a page",
         rules: &[22],
         on: BOTH,
-        under: FUTURE,
+        under: LATERS,
         setup: |given| pinned_unmapped(fresh(given)?)?.seal(given.seals),
         op: |f| f.add_seals(seal::WRITE),
         after: then_free,
@@ -237,7 +237,7 @@ pub const CASES: &[Case] = &[
         about: "F_SEAL_EXEC on an executable afterwards is EBUSY while an old writable mapping is left",
         rules: &[22, 23],
         on: BARE,
-        under: FUTURE,
+        under: LATERS,
         setup: |given| executable(given)?.map(RW)?.seal(given.seals),
         op: |f| f.add_seals(seal::EXEC),
         after: then_free,

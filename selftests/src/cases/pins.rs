@@ -3,12 +3,13 @@
 //! for them to be let go of and is EBUSY then; no other seal looks at them.
 
 use crate::case::*;
+use crate::child::wrong;
 use crate::kind::Kind;
-use crate::mapped::{no_count_left, private_rw, wrong};
+use crate::mapped::{no_count_left, private_rw};
 use crate::need::Need;
 use crate::sys::{self, Map, RO, RW, seal};
 use crate::uring;
-use crate::world::{World, fresh, same, sealed_unmapped};
+use crate::world::{World, fresh, same, sealed_unmapped, word};
 use libc::{MAP_PRIVATE, MAP_SHARED};
 use nix::errno::Errno::*;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -150,7 +151,7 @@ pub const CASES: &[Case] = &[
         on: &[Kind::Shmem, Kind::Thp],
         setup: |given| {
             let world = fresh(given)?;
-            let (from, to) = std::os::unix::net::UnixStream::pair().map_err(said)?;
+            let (from, to) = std::os::unix::net::UnixStream::pair().map_err(word)?;
             let mut at = 0i64;
             let args = [raw(&from), raw(&world.fd), &raw mut at as usize, PART, 0, 0];
             same("sendfile", Ok(PART as i64), sys::call(libc::SYS_sendfile, args))?;
@@ -218,7 +219,7 @@ pub const CASES: &[Case] = &[
         setup: |given| {
             let world = vmspliced(fresh(given)?, MAP_SHARED, 0)?;
             let mode = nix::sys::stat::Mode::from_bits_retain(0o600);
-            nix::sys::stat::fchmod(&world.fd, mode).map_err(said)?;
+            nix::sys::stat::fchmod(&world.fd, mode).map_err(word)?;
             Ok(world)
         },
         op: |f| quickly(|| f.add_seals(seal::EXEC)),
@@ -253,7 +254,7 @@ pub const CASES: &[Case] = &[
             let waited = since.elapsed() >= AWHILE;
             waitpid(child, None)?;
             if got.is_ok() && !waited {
-                wrong("it was sealed while the page was held".into());
+                wrong("it was sealed while the page was held");
             }
             got
         },
@@ -293,10 +294,10 @@ pub const CASES: &[Case] = &[
         about: "pages that were only read, mapped and looked at hold up no seal",
         setup: |given| {
             let world = fresh(given)?;
-            let map = world.mmap(RO, MAP_SHARED).map_err(said)?;
+            let map = world.mmap(RO, MAP_SHARED).map_err(word)?;
             map.load(0);
             map.load(world.page);
-            nix::sys::uio::pread(&world.fd, &mut [0; 64], 0).map_err(said)?;
+            nix::sys::uio::pread(&world.fd, &mut [0; 64], 0).map_err(word)?;
             Ok(world)
         },
         op: at_once_write,
@@ -313,16 +314,12 @@ const MANY: usize = 4500 * PART;
 /// 150 ms that it waits.
 const AWHILE: Duration = Duration::from_millis(25);
 
-fn said(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 fn raw(fd: &impl AsRawFd) -> usize {
     fd.as_raw_fd() as usize
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), String> {
-    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(said)
+    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(word)
 }
 
 /// Keeps a pipe, reading end first, that holds a part of the file's page at `at`.
@@ -336,7 +333,7 @@ fn spliced(world: World, at: usize) -> Setup {
 
 /// The same by way of a mapping, which is unmapped then.
 fn vmspliced(world: World, flags: i32, at: usize) -> Setup {
-    let map = world.mmap(RO, flags).map_err(said)?;
+    let map = world.mmap(RO, flags).map_err(word)?;
     splice_from(world, map, at)
 }
 
@@ -350,14 +347,14 @@ fn splice_from(world: World, map: Map, at: usize) -> Setup {
 
 /// Keeps a ring that has the file's pages as its fixed buffer; nothing maps them.
 fn fixed(world: World) -> Setup {
-    let map = world.mmap(RW, MAP_SHARED).map_err(said)?;
-    let ring = uring::Fixed::pin(&map).map_err(said)?.into_fd().map_err(said)?;
+    let map = world.mmap(RW, MAP_SHARED).map_err(word)?;
+    let ring = uring::Fixed::pin(&map).map_err(word)?.into_fd().map_err(word)?;
     Ok(world.keep(ring))
 }
 
 /// Takes out what the pipe or socket holds.
 fn drain(fd: &OwnedFd) -> Check {
-    let got = nix::unistd::read(fd, &mut [0; PART]).map_err(said)?;
+    let got = nix::unistd::read(fd, &mut [0; PART]).map_err(word)?;
     same("bytes in the pipe", PART, got)
 }
 
@@ -372,7 +369,7 @@ fn let_go(world: &mut World) {
 
 /// What was refused is as if it had not been asked for, until the page is let go of.
 fn until_let_go(world: &mut World) -> Check {
-    let seals = sys::get_seals(&world.fd).map_err(said)? as u32;
+    let seals = sys::get_seals(&world.fd).map_err(word)? as u32;
     if seals & (seal::FS_WRITE | seal::FUTURE_WRITE) == 0 {
         world.mmap_new(RW, MAP_SHARED).map_err(|stop| format!("mmap: {stop:?}"))?;
         world.reaches_file(world.made())?;

@@ -2,7 +2,7 @@
 //! F_ADD_SEALS while another process is at work: each call is wholly before the seal or after it.
 
 use crate::case::*;
-use crate::child::Wrong;
+use crate::child::wrong;
 use crate::need::Need;
 use crate::sys::{self, Map, RW, Sys, seal};
 use crate::udmabuf;
@@ -228,8 +228,4 @@ fn wait(child: Pid) -> Sys<()> {
         WaitStatus::Exited(_, 0) => Ok(()),
         other => wrong(format!("the other process: {other:?}")),
     }
-}
-
-fn wrong(why: impl Into<String>) -> ! {
-    std::panic::panic_any(Wrong(why.into()))
 }

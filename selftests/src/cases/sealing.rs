@@ -3,9 +3,10 @@
 //! F_SEAL_WRITE in `busy.rs`, F_SEAL_EXEC in `exec.rs`.
 
 use crate::case::*;
+use crate::child::wrong;
 use crate::door::Door;
 use crate::sys::{self, RW, mfd, seal};
-use crate::world::{World, each, fresh, same, wrong};
+use crate::world::{World, each, fresh, same};
 use nix::errno::Errno::*;
 
 /// Each seal that lets others follow.
