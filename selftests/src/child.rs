@@ -91,12 +91,19 @@ pub fn found_out(
     limit: Duration,
     work: impl FnOnce() -> Result<Vec<String>, String>,
 ) -> Result<Vec<String>, String> {
+    finding(limit, work)?.found()
+}
+
+/// As `found_out`, while this process goes on.
+pub fn finding(
+    limit: Duration,
+    work: impl FnOnce() -> Result<Vec<String>, String>,
+) -> Result<Running, String> {
     let running = begin(limit, || match work() {
         Ok(lines) => Report { lines, ..Report::new(Outcome::Pass, "") },
         Err(why) => Report::error(why),
     });
-    let report = running.map_err(|errno| format!("no child: {errno:?}"))?.finish();
-    if report.outcome == Outcome::Pass { Ok(report.lines) } else { Err(report.why) }
+    running.map_err(|errno| format!("no child: {errno:?}"))
 }
 
 /// Forks and has the child make a report.
@@ -118,6 +125,12 @@ fn begin(limit: Duration, work: impl FnOnce() -> Report) -> Result<Running, Errn
 }
 
 impl Running {
+    /// What it found out. Errors: as `found_out`.
+    pub fn found(self) -> Result<Vec<String>, String> {
+        let report = self.finish();
+        if report.outcome == Outcome::Pass { Ok(report.lines) } else { Err(report.why) }
+    }
+
     /// Waits for the child, until its limit at most.
     pub fn finish(self) -> Report {
         let text = read_until(self.pipe, self.deadline);

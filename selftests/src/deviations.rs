@@ -16,6 +16,15 @@ pub const OWN: &str = "selftests/deviations.toml";
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Row>,
+    disagreements: Vec<Disagreement>,
+}
+
+/// What a kernel is known to do otherwise than the model says.
+#[derive(Debug)]
+struct Disagreement {
+    seen: Pattern,
+    when: Vec<When>,
+    reason: String,
 }
 
 /// One known deviation.
@@ -56,6 +65,10 @@ impl When {
         Ok(When { feature: feature.name, there })
     }
 
+    fn holds(&self, features: &[&str]) -> bool {
+        features.contains(&self.feature) == self.there
+    }
+
     fn denies(&self, other: &When) -> bool {
         self.feature == other.feature && self.there != other.there
     }
@@ -66,6 +79,16 @@ impl When {
 struct File {
     #[serde(default)]
     deviation: Vec<Spanned<Written>>,
+    #[serde(default)]
+    disagreement: Vec<Spanned<Seen>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    seen: String,
+    when: Vec<String>,
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +112,9 @@ impl Table {
     pub fn with(mut self, file: &Path) -> Result<Table, String> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-        self.rows.extend(Table::parse(&name, &text)?.rows);
+        let other = Table::parse(&name, &text)?;
+        self.rows.extend(other.rows);
+        self.disagreements.extend(other.disagreements);
         Ok(self)
     }
 
@@ -109,7 +134,20 @@ impl Table {
                 .map_err(|what| format!("{file}:{at}: {what}"))?;
             rows.push(row);
         }
-        Ok(Table { rows })
+        let disagreement = |seen: Spanned<Seen>| {
+            let at = line(seen.span().start);
+            disagreement(seen.into_inner()).map_err(|what| format!("{file}:{at}: {what}"))
+        };
+        let disagreements = parsed.disagreement.into_iter().map(disagreement);
+        Ok(Table { rows, disagreements: disagreements.collect::<Result<_, _>>()? })
+    }
+
+    /// Why a kernel with these features disagrees with the model in this, if that is known.
+    pub fn explains(&self, what: &str, features: &[&str]) -> Option<&str> {
+        let known = self.disagreements.iter().find(|known| {
+            known.seen.matches(what) && known.when.iter().all(|when| when.holds(features))
+        });
+        known.map(|known| known.reason.as_str())
     }
 
     /// What is known of a test on a kernel with these features and patches.
@@ -122,6 +160,19 @@ impl Table {
     pub fn fixes(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().filter_map(|row| row.fixed_by.as_deref())
     }
+}
+
+/// Checks what a row about the model says. Such a row must name a feature: what no kernel does is not
+/// a deviation, but an error of the model.
+fn disagreement(seen: Seen) -> Result<Disagreement, String> {
+    let Seen { seen, when, reason } = seen;
+    let pattern = Pattern::new(&seen).map_err(|error| format!("{seen}: {error}"))?;
+    let when = when.iter().map(|text| When::parse(text));
+    let when: Vec<_> = when.collect::<Result<_, _>>().map_err(|what| format!("{seen}: {what}"))?;
+    if when.is_empty() || reason.trim().is_empty() {
+        return Err(format!("{seen}: say when it is seen, and why"));
+    }
+    Ok(Disagreement { seen: pattern, when, reason })
 }
 
 /// Checks what a row says by itself.
@@ -163,7 +214,7 @@ impl Row {
 
     fn holds(&self, features: &[&str], patches: &[String]) -> bool {
         let fixed = self.fixed_by.as_ref().is_some_and(|subject| patches.contains(subject));
-        !fixed && self.when.iter().all(|when| features.contains(&when.feature) == when.there)
+        !fixed && self.when.iter().all(|when| when.holds(features))
     }
 
     /// Refuses a row that may speak of the same test at the same time as one before it.

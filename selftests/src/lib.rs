@@ -31,6 +31,7 @@ mod leak;
 mod loopdev;
 mod luo;
 pub mod mapped;
+pub mod model;
 pub mod need;
 pub mod predict;
 mod program;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! `memfd-seals`: runs the suite on the kernel it stands on, by hand or as /init.
 
+use clap::Parser;
 use memfd_seals::cli::{Cli, say};
 use memfd_seals::cursor::throughput;
-use memfd_seals::{compare, door, init, replay};
+use memfd_seals::{compare, door, init, model, replay};
 use std::io::stdout;
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     let code = match words.as_slice() {
         ["replay"] => replay::run(&mut stdout()).map_err(|error| format!("stdout: {error}")),
         ["cursor-window"] => throughput::run(&mut stdout()).map(|()| 0),
+        ["model", ..] => model(),
         ["compare"] => compare::table().and_then(|text| print(&text)),
         [door::PERFORM, test, fd] => door::performed(test, fd).and_then(|text| print(&text)),
         _ => suite(),
@@ -22,6 +24,15 @@ fn main() -> ExitCode {
         eprintln!("memfd-seals: {line}");
         2
     }))
+}
+
+/// The model, by hand.
+fn model() -> Result<u8, String> {
+    match model::cli::Cli::try_parse_from(std::env::args_os().skip(1)) {
+        Ok(cli) => cli.run(),
+        Err(asked) if !asked.use_stderr() => print(&asked.to_string()),
+        Err(error) => Err(in_one_line(&error.to_string())),
+    }
 }
 
 /// The suite, by hand or as /init.

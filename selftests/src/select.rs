@@ -30,7 +30,8 @@ impl FromStr for Shard {
 }
 
 impl Shard {
-    fn takes(self, at: usize) -> bool {
+    /// Whether it has the one with this number, from 0.
+    pub fn takes(self, at: usize) -> bool {
         at % self.of == self.number - 1
     }
 }

@@ -108,7 +108,7 @@ pub fn sealed_reopened(given: Given, flags: c_int) -> Setup {
 }
 
 /// A shared mapping of these bytes of the file, aligned to `page`.
-fn aligned(fd: &OwnedFd, size: usize, page: usize) -> Sys<Map> {
+pub(crate) fn aligned(fd: &OwnedFd, size: usize, page: usize) -> Sys<Map> {
     let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let room = Map::at(0, size + page, libc::PROT_NONE, anonymous, -1, 0)?;
     let addr = room.addr().next_multiple_of(page);

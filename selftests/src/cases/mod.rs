@@ -30,6 +30,7 @@ mod live_update;
 mod locking;
 mod mapping;
 mod memory;
+mod model;
 mod namespaces;
 mod nested;
 mod objects;
@@ -110,6 +111,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("compat32", compat32::CASES),
     ("compat32_sizes", compat32_sizes::CASES),
     ("racing", racing::CASES),
+    ("model", model::CASES),
     ("reading", reading::CASES),
     ("attributes", attributes::CASES),
     ("cursor_window", cursor_window::CASES),
