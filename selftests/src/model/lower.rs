@@ -152,7 +152,7 @@ pub fn lower(s: &State, op: Op) -> Lowered {
         Op::Close => one(call("close", libc::SYS_close, [LastFd]).gives(Gives::Closed)),
         Op::UseFirst | Op::UseLast => Lowered { first: None, judged: None, if_failed: None },
         Op::Store => one(call("pread", libc::SYS_pread64, [Source, MapLastByte, Int(1), InSource])),
-        Op::Poke => {
+        Op::VmWrite => {
             let pid = Named(nix::unistd::getpid().as_raw().into(), "getpid()");
             let args = [pid, LetterIov, Int(1), MapIov, Int(1), Int(0)];
             one(call("process_vm_writev", libc::SYS_process_vm_writev, args))

@@ -103,7 +103,7 @@ pub const OPS: &[Op] = &[
     Op::Open(O_RDONLY | O_TRUNC),
     Op::Dup,
     Op::Store,
-    Op::Poke,
+    Op::VmWrite,
     Op::Load,
     Op::Protect(PROT_NONE),
     Op::Protect(RO),

@@ -52,8 +52,8 @@ pub fn step(s: &mut State, op: Op) -> Out {
             s.fd = if op == Op::UseFirst { 0 } else { s.fds.len() - 1 };
             Gives(0)
         }
-        Op::Store | Op::Poke if !s.map().writes() || s.pages.is_empty() => Fails(EFAULT),
-        Op::Store | Op::Poke => {
+        Op::Store | Op::VmWrite if !s.map().writes() || s.pages.is_empty() => Fails(EFAULT),
+        Op::Store | Op::VmWrite => {
             if s.map().shared {
                 s.pages[0] = byte;
             }

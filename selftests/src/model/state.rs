@@ -108,7 +108,7 @@ pub enum Op {
     /// The kernel stores a byte to the mapping's first page, for us.
     Store,
     /// process_vm_writev(2) of a byte to its first page.
-    Poke,
+    VmWrite,
     /// The kernel loads a byte of its first page.
     Load,
     /// mprotect(2).
@@ -268,7 +268,7 @@ impl State {
             Op::Close | Op::UseFirst | Op::UseLast => self.fds.len() > 1,
             Op::Duplicate => !self.maps.is_empty() && self.maps.len() < most,
             Op::Grow => !self.maps.is_empty() && self.map().len < most,
-            Op::Store | Op::Poke | Op::Load | Op::Protect(_) | Op::Advise(_) | Op::Unmap => {
+            Op::Store | Op::VmWrite | Op::Load | Op::Protect(_) | Op::Advise(_) | Op::Unmap => {
                 !self.maps.is_empty()
             }
             _ => true,
