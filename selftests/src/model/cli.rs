@@ -51,6 +51,9 @@ pub struct Cli {
     /// Print each check, and make none
     #[arg(long)]
     list: bool,
+    /// Leave F_SEAL_FS_WRITE out of sequences and walks
+    #[arg(long)]
+    without_seal: bool,
     /// Check F_SEAL_FS_WRITE also if probing does not find it
     #[arg(long)]
     require_seal: bool,
@@ -161,7 +164,13 @@ impl Cli {
         let mut mine = mine.map(|(_, at)| at).peekable();
         if part == Part::Walks {
             for walk in mine.take_while(|&at| (at as u64) < self.walks) {
-                walks::walk(&mut hunt, kind, true, self.steps, self.seed + walk as u64)?;
+                walks::walk(
+                    &mut hunt,
+                    kind,
+                    !self.without_seal,
+                    self.steps,
+                    self.seed + walk as u64,
+                )?;
             }
         } else {
             for (at, branch) in self.branches(part, kind, all_seals).enumerate() {
@@ -186,12 +195,14 @@ impl Cli {
         all_seals: u32,
     ) -> Box<dyn Iterator<Item = Branch<'static>>> {
         let extent = if self.full { Extent::Full } else { Extent::Pairs };
+        let without = self.without_seal;
         let sets = product::SEALS.filter(move |set| set & !all_seals == 0);
         match part {
             Part::Product => Box::new(product::branches(kind, sets, all_seals, extent)),
             _ => {
                 let plain = sequences::branches(kind, self.depth, false);
-                Box::new(plain.chain(sequences::branches(kind, self.depth, true)))
+                let sealed = sequences::branches(kind, self.depth, true);
+                Box::new(plain.chain(sealed.filter(move |_| !without)))
             }
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! Long sequences by chance, of all operations; proptest makes them and makes them short again.
 
+use super::cli::STEPS;
 use super::hunt::Hunt;
 use super::product::OPS;
 use super::sequences::FS_WRITE;
@@ -46,11 +47,19 @@ pub fn walk(
         }
     });
     let mut hunt = hunt.borrow_mut();
+    let found = hunt.tally.first.is_some();
     match (broken.take(), end) {
-        (Some(why), _) => Err(why),
-        (None, Err(TestError::Fail(_, ops))) => hunt.walk(kind, &ops),
-        (None, Err(TestError::Abort(why))) => Err(why.to_string()),
+        (Some(why), _) => return Err(why),
+        (None, Err(TestError::Fail(_, ops))) => hunt.walk(kind, &ops)?,
+        (None, Err(TestError::Abort(why))) => return Err(why.to_string()),
         // Once more, to be counted.
-        (None, Ok(())) => hunt.walk(kind, &tried.take()),
+        (None, Ok(())) => hunt.walk(kind, &tried.take())?,
     }
+    if let (Some(first), false) = (&mut hunt.tally.first, found) {
+        let (steps, kind) =
+            (if most == STEPS { String::new() } else { format!(" --steps {most}") }, kind.suffix());
+        let without = if sealed { "" } else { " --without-seal" };
+        first.push_str(&format!("\nagain: memfd-seals model walks --kind {kind} --seed {seed} --walks 1{steps}{without}\n"));
+    }
+    Ok(())
 }
