@@ -64,7 +64,8 @@ mod tests {
     fn row(name: &str, predicted: Outcome, outcome: Outcome, why: &str) -> Row {
         let (predicted, outcome) = (Some(predicted), Some(outcome));
         let (name, why) = (name.to_owned(), why.to_owned());
-        Row { name, predicted, outcome, reason: String::new(), ms: 0, why, output: Vec::new() }
+        let (reason, output) = (String::new(), Vec::new());
+        Row { name, predicted, outcome, reason, ms: 0, why, output, checks: 0 }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -33,6 +33,8 @@ pub struct Report {
     pub ms: u64,
     /// Whether an allocation was made to fail while the operation ran.
     pub fault: bool,
+    /// As how many it counts, where it is many in one; else 0.
+    pub checks: u64,
 }
 
 impl Report {
@@ -42,8 +44,15 @@ impl Report {
     }
 
     fn new(outcome: Outcome, why: impl Into<String>) -> Report {
-        Report { outcome, why: why.into(), lines: Vec::new(), ms: 0, fault: false }
+        Report { outcome, why: why.into(), lines: Vec::new(), ms: 0, fault: false, checks: 0 }
     }
+}
+
+thread_local!(static CHECKS: Cell<u64> = const { Cell::new(0) });
+
+/// Says that the test that is running in this child is many in one: so many more.
+pub fn counts(checks: u64) {
+    CHECKS.set(CHECKS.get() + checks);
 }
 
 thread_local!(static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) });
@@ -272,6 +281,7 @@ fn judged(test: Test, nth: u32) -> Report {
         },
     };
     report.lines = LINES.with(|lines| lines.take());
+    report.checks = CHECKS.take();
     report
 }
 

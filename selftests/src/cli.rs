@@ -262,6 +262,7 @@ fn planned(due: &Due) -> Row {
         ms: 0,
         why: String::new(),
         output: Vec::new(),
+        checks: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a run tells the outside: one JSON object a line, in this order.
 //!
-//! `hello`, `plan`, then for each test `start`, any `output`, `result`, and last `done`.
+//! `hello`, `plan`, then for each test `start`, any `output`, `counted` if it is many in one, `result`, and last `done`.
 //! `done` carries the SHA-256 of every byte before its own line, so that a stream that was cut,
 //! mixed or edited cannot end well. The reader decides the verdict; nothing here does.
 
@@ -66,6 +66,8 @@ pub enum Event {
     Start { test: String },
     /// A line that the test printed and that a person should see.
     Output { test: String, line: String },
+    /// The test is as good as this many: checks of the model, or rounds of a race.
+    Counted { test: String, checks: u64 },
     /// The test ended.
     Result {
         test: String,

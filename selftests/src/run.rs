@@ -121,6 +121,10 @@ impl Run {
         for line in &report.lines {
             self.stream.write(&Event::Output { test: name.clone(), line: line.clone() })?;
         }
+        if report.checks != 0 {
+            let counted = Event::Counted { test: name.clone(), checks: report.checks };
+            self.stream.write(&counted)?;
+        }
         let (outcome, why, ms) = (report.outcome, report.why.clone(), report.ms);
         self.stream.write(&Event::Result { test: name, outcome, ms, why })?;
         let (row, told) = self.known.judge(due, report);
@@ -143,7 +147,7 @@ impl Known {
     /// The row of a report, and what is told of it if that is wrong: what was done, expected, got.
     fn judge(&self, due: &Due, report: child::Report) -> (Row, String) {
         let predicted = self.facts.predict(&self.table, &due.test);
-        let child::Report { outcome, why, lines, ms, .. } = report;
+        let child::Report { outcome, why, lines, ms, checks, .. } = report;
         // A machine may lack anything. Only the runner, whose guest lacks nothing, wants to be told.
         let skipped = outcome == Outcome::Skip;
         let row = Row {
@@ -154,6 +158,7 @@ impl Known {
             ms,
             why,
             output: lines,
+            checks,
         };
         let about = due.test.case.about;
         let done = if row.why.starts_with(about) { "" } else { about };

@@ -109,6 +109,7 @@ fn kind(line: &[u8]) -> &'static str {
         Ok(Event::Plan { .. }) => "plan",
         Ok(Event::Start { .. }) => "start",
         Ok(Event::Output { .. }) => "output",
+        Ok(Event::Counted { .. }) => "counted",
         Ok(Event::Result { .. }) => "result",
         Ok(Event::Done { .. }) => "done",
         Err(_) => "",

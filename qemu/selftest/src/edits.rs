@@ -163,7 +163,9 @@ impl Lie {
                 match &mut events[at.index(length)] {
                     Event::Plan { tests } => tests.push(other),
                     Event::Start { test } => *test = other,
-                    Event::Output { test, .. } | Event::Result { test, .. } => *test = other,
+                    Event::Output { test, .. }
+                    | Event::Counted { test, .. }
+                    | Event::Result { test, .. } => *test = other,
                     Event::Hello { .. } | Event::Done { .. } => {}
                 }
             }
@@ -176,6 +178,7 @@ impl Lie {
             Lie::Words(at) => match &mut events[at.index(length)] {
                 Event::Hello { release, .. } => release.push('+'),
                 Event::Output { line, .. } => line.push_str(" \"\u{e9}\\\n"),
+                Event::Counted { checks, .. } => *checks += 1,
                 Event::Result { ms, why, .. } => (*ms, *why) = (*ms + 1, "said so".into()),
                 Event::Plan { .. } | Event::Start { .. } | Event::Done { .. } => {}
             },

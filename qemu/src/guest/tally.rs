@@ -27,6 +27,8 @@ pub struct Test {
     pub why: String,
     /// Lines it wanted a person to see.
     pub output: Vec<String>,
+    /// As how many it counts, where it is many in one; else 0.
+    pub checks: u64,
 }
 
 /// A test that came out otherwise than predicted, or not at all.
@@ -42,11 +44,16 @@ pub struct Surprise {
 /// The results, each name's first.
 pub fn tests(stream: &Stream) -> Vec<Test> {
     let mut outputs: HashMap<&str, Vec<String>> = HashMap::new();
+    let mut checks: HashMap<&str, u64> = HashMap::new();
     let mut tests: Vec<Test> = Vec::new();
     for line in &stream.lines {
         match &line.event {
             Event::Output { test, line } => {
                 outputs.entry(test).or_default().push(line.clone());
+            }
+            Event::Counted { test, checks: count } => {
+                let sum = checks.entry(test).or_default();
+                *sum = sum.saturating_add(*count);
             }
             Event::Result { test, outcome, ms, why } => tests.push(Test {
                 name: test.clone(),
@@ -54,6 +61,7 @@ pub fn tests(stream: &Stream) -> Vec<Test> {
                 ms: *ms,
                 why: why.clone(),
                 output: outputs.remove(test.as_str()).unwrap_or_default(),
+                checks: checks.remove(test.as_str()).unwrap_or_default(),
             }),
             _ => {}
         }
@@ -107,6 +115,7 @@ fn row(name: &str, predicted: Option<Outcome>, test: Option<&Test>) -> Row {
         ms: test.map_or(0, |test| test.ms),
         why: test.map_or(String::new(), |test| test.why.clone()),
         output: test.map_or(Vec::new(), |test| test.output.clone()),
+        checks: test.map_or(0, |test| test.checks),
     }
 }
 

@@ -157,7 +157,9 @@ fn last_seen(stream: &Stream) -> String {
     match stream.lines.last().map(|line| &line.event) {
         None => "no event was seen".to_owned(),
         Some(Event::Hello { .. } | Event::Plan { .. }) => "no test had started".to_owned(),
-        Some(Event::Start { test } | Event::Output { test, .. }) => format!("in {test}"),
+        Some(Event::Start { test } | Event::Output { test, .. } | Event::Counted { test, .. }) => {
+            format!("in {test}")
+        }
         Some(Event::Result { test, .. }) => format!("after {test}"),
         Some(Event::Done { .. }) => "after done, while powering off".to_owned(),
     }
@@ -239,7 +241,8 @@ fn each_reported_once<'a>(
             };
             match &line.event {
                 Event::Start { test } if test == due && !started => started = true,
-                Event::Output { test, .. } if test == due && started => {}
+                Event::Output { test, .. } | Event::Counted { test, .. }
+                    if test == due && started => {}
                 Event::Result { test, .. } if test == due && started => {
                     lines = rest;
                     break;
@@ -260,7 +263,10 @@ fn out_of_turn(event: &Event, due: &str, plan: &[String], rest: &[Line], stream:
         Event::Hello { .. } => (Class::Corrupt, format!("a second hello, before {due}")),
         Event::Plan { .. } => (Class::Corrupt, format!("a second plan, before {due}")),
         Event::Done { .. } => (Class::Truncated, format!("done came before {due}'s result")),
-        Event::Start { test } | Event::Output { test, .. } | Event::Result { test, .. } => {
+        Event::Start { test }
+        | Event::Output { test, .. }
+        | Event::Counted { test, .. }
+        | Event::Result { test, .. } => {
             let name =
                 |line: &&Line| matches!(&line.event, Event::Result { test: t, .. } if t == test);
             if !plan.contains(test) {

@@ -2,7 +2,7 @@
 //! The model of `model/spec.rs` beside the kernel. `memfd-seals model` does more of the same.
 
 use crate::case::*;
-use crate::child::{say, wrong};
+use crate::child::{counts, say, wrong};
 use crate::deviations::Table;
 use crate::kind::Kind;
 use crate::model::cli::{SEED, STEPS as WALK_STEPS, WALKS, all_seals, features};
@@ -93,6 +93,7 @@ fn hunted(f: &World, work: impl FnOnce(&mut Hunt) -> Result<(), String>) -> Got 
     work(&mut hunt).unwrap_or_else(|why| panic!("{}: {why}", f.given.kind.suffix()));
     let tally = hunt.tally;
     say(&tally.line());
+    counts(tally.checks);
     if tally.checks == 0 {
         panic!("nothing was checked");
     }

@@ -28,6 +28,13 @@ pub struct Row {
     pub why: String,
     /// Lines that the test wanted a person to see.
     pub output: Vec<String>,
+    /// As how many it counts, where it is many in one: checks of the model, rounds of a race; else 0.
+    #[serde(skip_serializing_if = "is_0")]
+    pub checks: u64,
+}
+
+fn is_0(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a row means to a reader who knows no predictions.
@@ -127,6 +134,9 @@ pub struct Area {
     /// Failed as predicted.
     pub known: usize,
     pub skipped: usize,
+    /// Checks of the model, rounds of races; 0 where tests are just that.
+    #[serde(skip_serializing_if = "is_0")]
+    pub checks: u64,
 }
 
 /// The rows by area, in the order in which the areas come.
@@ -138,6 +148,7 @@ pub fn areas(rows: &[Row]) -> Vec<Area> {
             areas.push(Area { area: name.to_owned(), ..Area::default() });
             areas.len() - 1
         });
+        areas[at].checks = areas[at].checks.saturating_add(row.checks);
         match row.mark() {
             Mark::Passed => areas[at].passed += 1,
             Mark::Skipped => areas[at].skipped += 1,
@@ -152,14 +163,18 @@ pub fn areas(rows: &[Row]) -> Vec<Area> {
 pub fn area_lines(rows: &[Row]) -> Vec<String> {
     let areas = areas(rows);
     let width = areas.iter().map(|area| area.area.len()).max().unwrap_or(0).max(11);
-    let line = |name: &str, cells: [String; 4]| {
-        let cells: String = cells.iter().map(|cell| format!(" {cell:>7}")).collect();
-        format!("{:width$}{cells}", text::one_line(name))
+    // Only where something is many in one.
+    let columns = if areas.iter().any(|area| area.checks != 0) { 5 } else { 4 };
+    let line = |name: &str, cells: [String; 5]| {
+        let cells: String = cells[..columns].iter().map(|cell| format!(" {cell:>7}")).collect();
+        format!("{:width$}{cells}", text::one_line(name)).trim_end().to_owned()
     };
-    let heads = ["passed", "failed", "known", "skipped"].map(str::to_owned);
+    let heads = ["passed", "failed", "known", "skipped", "checks"].map(str::to_owned);
     let count = |area: &Area| {
-        let cells = [area.passed, area.failed, area.known, area.skipped];
-        line(&area.area, cells.map(|count| count.to_string()))
+        let [passed, failed, known, skipped] =
+            [area.passed, area.failed, area.known, area.skipped].map(|count| count.to_string());
+        let checks = if area.checks == 0 { String::new() } else { area.checks.to_string() };
+        line(&area.area, [passed, failed, known, skipped, checks])
     };
     [line("", heads)].into_iter().chain(areas.iter().map(count)).collect()
 }
@@ -171,7 +186,8 @@ mod tests {
 
     fn row(name: &str, predicted: Option<Outcome>, outcome: Option<Outcome>) -> Row {
         let (name, why) = (name.to_owned(), String::new());
-        Row { name, predicted, outcome, reason: String::new(), ms: 0, why, output: Vec::new() }
+        let (reason, output) = (String::new(), Vec::new());
+        Row { name, predicted, outcome, reason, ms: 0, why, output, checks: 0 }
     }
 
     /// Green takes a prediction and a result that is the same.
