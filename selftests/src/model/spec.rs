@@ -10,210 +10,167 @@ use crate::sys::seal;
 use Out::{Fails, Gives, Works};
 use libc::{FALLOC_FL_KEEP_SIZE as KEEP, FALLOC_FL_PUNCH_HOLE as PUNCH, O_DIRECT, O_TRUNC};
 use libc::{MADV_POPULATE_WRITE, MADV_REMOVE, PROT_NONE, PROT_WRITE, c_int};
-use nix::errno::Errno::{EACCES, EBADF, EBUSY, EFAULT, EINVAL, EOPNOTSUPP, EPERM};
+use nix::errno::Errno::{self, EACCES, EBADF, EBUSY, EFAULT, EINVAL, EOPNOTSUPP, EPERM};
+
+macro_rules! fails {
+    ($errno:expr, if $holds:expr) => {
+        if $holds {
+            return Fails($errno);
+        }
+    };
+}
 
 /// What the operation gives. The state becomes what it is afterwards.
 pub fn step(s: &mut State, op: Op) -> Out {
     let byte = s.letter();
     s.clock += 1;
+    let (fd, hugetlb) = (s.fd(), s.kind == Hugetlb);
     match op {
-        Op::Write(by, at) => write(s, by, at, byte),
-        Op::WriteNothing if !s.fd().writes() => Fails(EBADF),
-        Op::WriteNothing if s.kind == Hugetlb => Fails(EINVAL),
-        Op::WriteNothing => Gives(0),
-        Op::Read if !s.fd().reads() => Fails(EBADF),
-        Op::Read => Gives(usize::from(!s.pages.is_empty())),
-        Op::Truncate(_) if s.fd().is_path() => Fails(EBADF),
-        Op::Truncate(_) if !s.fd().writes() => Fails(EINVAL),
-        Op::Truncate(to) | Op::TruncatePath(to) => resize(s, s.to(to)),
-        Op::Fallocate(mode, at) => fallocate(s, mode, at),
-        Op::Mmap(share, prot, span) => mmap(s, share, prot, span),
-        Op::Chmod(_) if s.fd().is_path() => Fails(EBADF),
-        Op::Chmod(x) if s.seals & seal::EXEC != 0 && x != s.executable => Fails(EPERM),
-        Op::Chmod(x) => {
-            s.executable = x;
-            Gives(0)
+        Op::Write(by, at) => return write(s, by, at, byte),
+        Op::WriteNothing => {
+            fails!(EBADF, if !fd.writes());
+            fails!(EINVAL, if hugetlb);
         }
-        Op::AddSeals(seals) => add_seals(s, seals),
-        Op::GetSeals if s.fd().is_path() => Fails(EBADF),
-        Op::GetSeals => Gives(s.seals as usize),
-        Op::Open(flags) => open(s, flags),
-        Op::Dup => {
-            s.fds.push(s.fd());
-            s.fd = s.fds.len() - 1;
-            Works
+        Op::Read => {
+            fails!(EBADF, if !fd.reads());
+            return Gives(s.pages.len().min(1));
         }
-        Op::Close => {
-            s.fds.pop();
-            s.fd = s.fds.len() - 1;
-            Gives(0)
+        Op::Truncate(to) => {
+            fails!(EBADF, if fd.is_path());
+            fails!(EINVAL, if !fd.writes());
+            return resize(s, s.to(to));
         }
-        Op::UseFirst | Op::UseLast => {
-            s.fd = if op == Op::UseFirst { 0 } else { s.fds.len() - 1 };
-            Gives(0)
+        Op::TruncatePath(to) => return resize(s, s.to(to)),
+        Op::Fallocate(mode, at) => return fallocate(s, mode, s.at(at)),
+        Op::Chmod(executable) => {
+            fails!(EBADF, if fd.is_path());
+            fails!(EPERM, if s.seals & seal::EXEC != 0 && executable != s.executable);
+            s.executable = executable;
         }
-        Op::Store | Op::VmWrite if !s.map().writes() || s.pages.is_empty() => Fails(EFAULT),
+        Op::AddSeals(seals) => return add_seals(s, seals),
+        Op::GetSeals => {
+            fails!(EBADF, if fd.is_path());
+            return Gives(s.seals as usize);
+        }
+        Op::Open(flags) => {
+            fails!(EINVAL, if hugetlb && flags & O_DIRECT != 0);
+            fails!(EPERM, if flags & O_TRUNC != 0 && resize(s, 0) != Gives(0));
+            return s.hold_fd(Fd(flags & !O_TRUNC));
+        }
+        Op::Dup => return s.hold_fd(fd),
+        Op::Close | Op::UseFirst | Op::UseLast => s.turn(op),
+        Op::Mmap(share, prot, span) => return mmap(s, share, prot, s.span(span)),
+        Op::Unmap => drop(s.maps.pop()),
         Op::Store | Op::VmWrite => {
+            fails!(EFAULT, if !s.map().writes() || s.pages.is_empty());
             if s.map().shared {
                 s.pages[0] = byte;
             }
-            Gives(1)
+            return Gives(1);
         }
-        Op::Load if s.map().prot == PROT_NONE || s.pages.is_empty() => Fails(EFAULT),
-        Op::Load => Gives(1),
-        Op::Protect(prot) if prot & PROT_WRITE != 0 && !s.map().may_write => Fails(EACCES),
+        Op::Load => {
+            fails!(EFAULT, if s.map().prot == PROT_NONE || s.pages.is_empty());
+            return Gives(1);
+        }
         Op::Protect(prot) => {
-            s.maps.last_mut().expect("see map()").prot = prot;
-            Gives(0)
+            fails!(EACCES, if prot & PROT_WRITE != 0 && !s.map().may_write);
+            s.map_mut().prot = prot;
         }
-        Op::Grow | Op::Duplicate if s.kind == Hugetlb => Fails(EINVAL),
         Op::Grow => {
-            s.maps.last_mut().expect("see map()").len += 1;
-            Works
+            fails!(EINVAL, if hugetlb);
+            s.map_mut().len += 1;
+            return Works;
         }
-        // Of a private mapping there is no second one.
-        Op::Duplicate if !s.map().shared => Fails(EINVAL),
         Op::Duplicate => {
+            fails!(EINVAL, if hugetlb || !s.map().shared);
             s.maps.push(s.map());
-            Works
+            return Works;
         }
-        Op::Again => again(s),
-        Op::Advise(MADV_REMOVE) if !s.map().may_change_file() => Fails(EACCES),
-        Op::Advise(MADV_REMOVE) => punch(s, 0),
-        Op::Advise(MADV_POPULATE_WRITE) if !s.map().writes() => Fails(EINVAL),
-        Op::Advise(MADV_POPULATE_WRITE) if s.pages.is_empty() => Fails(EFAULT),
-        Op::Advise(_) => Gives(0),
-        Op::Unmap => {
-            s.maps.pop();
-            Gives(0)
+        // remap_file_pages(2) makes the mapping anew.
+        Op::Again => {
+            fails!(EINVAL, if !s.map().shared || !s.map().by_writer);
+            fails!(too_late(s), if s.map().writes() && s.has(DENY_WRITE));
+            s.map_mut().may_write = !s.has(DENY_WRITE);
         }
+        Op::Advise(MADV_REMOVE) => {
+            fails!(EACCES, if !s.map().may_change_file());
+            return punch(s, 0);
+        }
+        Op::Advise(MADV_POPULATE_WRITE) => {
+            fails!(EINVAL, if !s.map().writes());
+            fails!(EFAULT, if s.pages.is_empty());
+        }
+        Op::Advise(_) => {}
     }
+    Gives(0)
 }
 
 fn write(s: &mut State, by: By, at: At, byte: u8) -> Out {
-    let fd = s.fd();
-    match by {
-        _ if !fd.writes() => return Fails(EBADF),
-        _ if s.kind == Hugetlb => return Fails(EINVAL),
-        By::Splice | By::Sendfile if fd.appends() => return Fails(EINVAL),
-        By::CopyFileRange if fd.appends() => return Fails(EBADF),
-        _ => {}
-    }
-    let page = if fd.appends() { s.pages.len() } else { s.at(at) };
+    let appends = s.fd().appends();
+    let page = if appends { s.pages.len() } else { s.at(at) };
     let grows = page == s.pages.len();
-    if s.seals & DENY_WRITE != 0 || grows && s.seals & DENY_GROW != 0 {
-        return Fails(EPERM);
-    }
+    fails!(EBADF, if !s.fd().writes() || by == By::CopyFileRange && appends);
+    fails!(EINVAL, if s.kind == Hugetlb || matches!(by, By::Splice | By::Sendfile) && appends);
+    fails!(EPERM, if s.has(DENY_WRITE) || grows && s.has(DENY_GROW));
     if grows {
         s.pages.push(0);
     }
-    s.pages[page] = if fd.appends() { APPENDED } else { byte };
-    Gives(if fd.appends() { s.page } else { 1 })
+    s.pages[page] = if appends { APPENDED } else { byte };
+    Gives(if appends { s.page } else { 1 })
 }
 
 fn resize(s: &mut State, pages: usize) -> Out {
-    let denied = match pages.cmp(&s.pages.len()) {
-        std::cmp::Ordering::Less => DENY_SHRINK,
-        std::cmp::Ordering::Equal => 0,
-        std::cmp::Ordering::Greater => DENY_GROW,
-    };
-    if s.seals & denied != 0 {
-        return Fails(EPERM);
-    }
+    fails!(EPERM, if pages < s.pages.len() && s.has(DENY_SHRINK));
+    fails!(EPERM, if pages > s.pages.len() && s.has(DENY_GROW));
     s.pages.resize(pages, 0);
     Gives(0)
 }
 
-fn fallocate(s: &mut State, mode: c_int, at: At) -> Out {
-    let page = s.at(at);
-    if !s.fd().writes() {
-        return Fails(EBADF);
+fn fallocate(s: &mut State, mode: c_int, page: usize) -> Out {
+    fails!(EBADF, if !s.fd().writes());
+    fails!(EOPNOTSUPP, if mode & !(KEEP | PUNCH) != 0);
+    if mode & PUNCH != 0 {
+        return punch(s, page);
     }
-    match mode {
-        _ if mode & !(KEEP | PUNCH) != 0 => Fails(EOPNOTSUPP),
-        _ if mode & PUNCH != 0 => punch(s, page),
-        _ if s.seals & seal::FS_WRITE != 0 => Fails(EPERM),
-        _ if page < s.pages.len() => Gives(0),
-        // Also with FALLOC_FL_KEEP_SIZE.
-        _ if s.seals & DENY_GROW != 0 => Fails(EPERM),
-        KEEP => Gives(0),
-        _ => resize(s, page + 1),
-    }
+    let inside = page < s.pages.len();
+    // Past EOF also with FALLOC_FL_KEEP_SIZE.
+    fails!(EPERM, if s.has(seal::FS_WRITE) || !inside && s.has(DENY_GROW));
+    if inside || mode & KEEP != 0 { Gives(0) } else { resize(s, page + 1) }
 }
 
 fn punch(s: &mut State, page: usize) -> Out {
-    if s.seals & DENY_WRITE != 0 {
-        return Fails(EPERM);
-    }
-    if let Some(byte) = s.pages.get_mut(page) {
-        *byte = 0;
-    }
+    fails!(EPERM, if s.has(DENY_WRITE));
+    s.pages.iter_mut().skip(page).take(1).for_each(|byte| *byte = 0);
     Gives(0)
 }
 
-fn mmap(s: &mut State, share: Share, prot: c_int, span: Span) -> Out {
-    let (fd, len) = (s.fd(), s.span(span));
-    let (shared, writes) = (share == Share::Shared, prot & PROT_WRITE != 0);
-    let sealed = s.seals & DENY_WRITE != 0;
-    match () {
-        _ if fd.is_path() => return Fails(EBADF),
-        _ if !fd.reads() => return Fails(EACCES),
-        _ if shared && writes && !fd.writes() => return Fails(EACCES),
-        _ if shared && writes && sealed => return Fails(too_late(s)),
-        _ => {}
-    }
+fn mmap(s: &mut State, share: Share, prot: c_int, len: usize) -> Out {
+    let (fd, shared, writes) = (s.fd(), share == Share::Shared, prot & PROT_WRITE != 0);
+    fails!(EBADF, if fd.is_path());
+    fails!(EACCES, if !fd.reads() || shared && writes && !fd.writes());
+    fails!(too_late(s), if shared && writes && s.has(DENY_WRITE));
     // hugetlbfs has always grown a file to a writable mapping's length.
-    if s.kind == Hugetlb && writes && len > s.pages.len() && s.seals & DENY_GROW == 0 {
+    if s.kind == Hugetlb && writes && len > s.pages.len() && !s.has(DENY_GROW) {
         s.pages.resize(len, 0);
     }
-    let may_write = !shared || fd.writes() && !sealed;
+    let may_write = !shared || fd.writes() && !s.has(DENY_WRITE);
     s.maps.push(Mapping { shared, by_writer: fd.writes(), prot, may_write, len });
     Works
 }
 
-/// remap_file_pages(2) makes the mapping anew.
-fn again(s: &mut State) -> Out {
-    let sealed = s.seals & DENY_WRITE != 0;
-    let map = s.map();
-    match () {
-        _ if !map.shared || !map.by_writer => Fails(EINVAL),
-        _ if map.writes() && sealed => Fails(too_late(s)),
-        _ => {
-            s.maps.last_mut().expect("see map()").may_write = !sealed;
-            Gives(0)
-        }
-    }
-}
-
 /// Why a writable shared mapping can't be made of a sealed file.
-fn too_late(s: &State) -> nix::errno::Errno {
-    if s.seals & (seal::WRITE | seal::FUTURE_WRITE) != 0 { EPERM } else { EACCES }
+fn too_late(s: &State) -> Errno {
+    if s.has(seal::WRITE | seal::FUTURE_WRITE) { EPERM } else { EACCES }
 }
 
 fn add_seals(s: &mut State, seals: u32) -> Out {
     let implied = if seals & seal::EXEC != 0 && s.executable { WITH_EXEC } else { 0 };
     let fresh = (seals | implied) & !s.seals;
-    match () {
-        _ if s.fd().is_path() => Fails(EBADF),
-        _ if !s.fd().writes() => Fails(EPERM),
-        _ if seals & !s.all_seals != 0 => Fails(EINVAL),
-        _ if s.seals & seal::SEAL != 0 => Fails(EPERM),
-        _ if fresh & seal::WRITE != 0 && s.maps.iter().any(|m| m.may_change_file()) => Fails(EBUSY),
-        _ => {
-            s.seals |= fresh;
-            Gives(0)
-        }
-    }
-}
-
-fn open(s: &mut State, flags: c_int) -> Out {
-    if s.kind == Hugetlb && flags & O_DIRECT != 0 {
-        return Fails(EINVAL);
-    }
-    if flags & O_TRUNC != 0 && resize(s, 0) != Gives(0) {
-        return Fails(EPERM);
-    }
-    s.fds.push(Fd(flags & !O_TRUNC));
-    s.fd = s.fds.len() - 1;
-    Works
+    fails!(EBADF, if s.fd().is_path());
+    fails!(EPERM, if !s.fd().writes());
+    fails!(EINVAL, if seals & !s.all_seals != 0);
+    fails!(EPERM, if s.has(seal::SEAL));
+    fails!(EBUSY, if fresh & seal::WRITE != 0 && s.maps.iter().any(|map| map.may_change_file()));
+    s.seals |= fresh;
+    Gives(0)
 }

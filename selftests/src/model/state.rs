@@ -218,6 +218,30 @@ impl State {
         *self.maps.last().expect("there is a mapping: see `takes`")
     }
 
+    pub fn map_mut(&mut self) -> &mut Mapping {
+        self.maps.last_mut().expect("there is a mapping: see `takes`")
+    }
+
+    /// Whether one of these seals is set.
+    pub fn has(&self, seals: u32) -> bool {
+        self.seals & seals != 0
+    }
+
+    /// Takes one more descriptor, to be acted through.
+    pub fn hold_fd(&mut self, fd: Fd) -> Out {
+        self.fds.push(fd);
+        self.fd = self.fds.len() - 1;
+        Out::Works
+    }
+
+    /// Acts through another descriptor.
+    pub fn turn(&mut self, op: Op) {
+        if op == Op::Close {
+            self.fds.pop();
+        }
+        self.fd = if op == Op::UseFirst { 0 } else { self.fds.len() - 1 };
+    }
+
     /// The page's index.
     pub fn at(&self, at: At) -> usize {
         if at == At::First { 0 } else { self.pages.len() }
