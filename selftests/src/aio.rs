@@ -43,6 +43,13 @@ impl Queue {
         Ok(Queue(context))
     }
 
+    /// IOCB_CMD_PWRITE with these RWF flags.
+    pub fn pwrite(&self, fd: &impl AsRawFd, data: &[u8], offset: i64, rw_flags: i32) -> Got {
+        let (buf, nbytes) = (data.as_ptr() as u64, data.len() as u64);
+        let fd = fd.as_raw_fd() as u32;
+        self.run(&Iocb { opcode: PWRITE, fd, buf, nbytes, offset, rw_flags, ..Iocb::default() })
+    }
+
     /// Submits a request and waits for its result.
     fn run(&self, iocb: &Iocb) -> Got {
         let list = [&raw const *iocb as usize];
@@ -63,17 +70,7 @@ impl Drop for Queue {
 
 /// IOCB_CMD_PWRITE with these RWF flags.
 pub fn pwrite(fd: &impl AsRawFd, data: &[u8], offset: i64, rw_flags: i32) -> Got {
-    let (buf, nbytes) = (data.as_ptr() as u64, data.len() as u64);
-    let fd = fd.as_raw_fd() as u32;
-    Queue::new()?.run(&Iocb {
-        opcode: PWRITE,
-        fd,
-        buf,
-        nbytes,
-        offset,
-        rw_flags,
-        ..Iocb::default()
-    })
+    Queue::new()?.pwrite(fd, data, offset, rw_flags)
 }
 
 /// IOCB_CMD_PWRITEV.

@@ -34,7 +34,7 @@ pub fn write_from(f: &World, addr: usize, len: usize) -> Got {
     call(libc::SYS_write, [number(&f.fd), addr, len, 0, 0, 0])
 }
 
-fn iovecs(parts: &[&[u8]]) -> Vec<libc::iovec> {
+pub fn iovecs(parts: &[&[u8]]) -> Vec<libc::iovec> {
     let iovec = |part: &&[u8]| libc::iovec {
         iov_base: part.as_ptr() as *mut libc::c_void,
         iov_len: part.len(),

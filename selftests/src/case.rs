@@ -38,6 +38,8 @@ pub struct Case {
     pub starved: Starved,
     /// What a kernel that takes the seal and enforces nothing is known to do otherwise.
     pub hollow: Deviation,
+    /// No test runs beside it: it wants two CPUs for itself.
+    pub alone: bool,
 }
 
 /// What a row is instantiated with.
@@ -232,6 +234,7 @@ pub const CASE: Case = Case {
     after: nothing,
     starved: Starved::Enomem,
     hollow: Deviation::None,
+    alone: false,
 };
 
 /// A row that every kernel must pass, with the seal or without.

@@ -11,7 +11,7 @@ use crate::report::text::shell_word;
 use crate::report::{Ending, Mark, Row, area_lines};
 use crate::run::{self, Known};
 use crate::select::{self, Due, Shard};
-use crate::{compare, fault, init, need};
+use crate::{compare, fault, init, need, race};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use libtest_mimic::{Arguments, FormatSetting};
 use std::fs::File;
@@ -59,6 +59,10 @@ pub struct Cli {
     /// Time limit of one test, in seconds [default: 20; as /init, ten times what the boot took]
     #[arg(long, value_name = "SECONDS")]
     limit: Option<u64>,
+    /// Rounds of each race
+    #[arg(long, value_name = "K", default_value_t = race::ROUNDS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Repeat each test with every allocation of its operation failing in turn (fault injection)
     #[arg(long)]
     fail_allocations: bool,
@@ -151,6 +155,7 @@ impl Cli {
             fault::enable(Path::new(init::DEBUGFS))?;
         }
         need::require_seal(self.require_seal);
+        race::set_rounds(self.rounds);
         Ok(())
     }
 

@@ -5,9 +5,11 @@ use crate::case::Test;
 use crate::child;
 use crate::deviations::Table;
 use crate::events::{Chain, Event, Outcome};
+use crate::init;
 use crate::kind::Kind;
 use crate::need;
 use crate::predict::Facts;
+use crate::race;
 use crate::report::{Mark, Row};
 use crate::select::Due;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -81,6 +83,11 @@ fn unwritten(error: std::io::Error) -> String {
     format!("the event stream: {error}")
 }
 
+/// How many times as long as others a race may take: more rounds take longer.
+fn alone_limit() -> u32 {
+    init::ALONE * race::rounds().div_ceil(race::ROUNDS)
+}
+
 /// Several children at work, reported in the order of the plan.
 struct Lanes {
     due: VecDeque<Test>,
@@ -92,9 +99,17 @@ struct Lanes {
 impl Lanes {
     /// The report of the next test in order, whose successors are started meanwhile.
     fn next(&mut self) -> child::Report {
+        // One that is to be alone starts once all before it have ended, and the next one once it has.
+        let mut alone = false;
         while self.running.len() < self.width {
-            let Some(test) = self.due.pop_front() else { break };
-            self.running.push_back(child::start(test, self.limit));
+            let waits = |test: &Test| alone || test.case.alone && !self.running.is_empty();
+            if self.due.front().is_none_or(waits) {
+                break;
+            }
+            let test = self.due.pop_front().expect("there is one");
+            alone = test.case.alone;
+            let limit = if alone { self.limit * alone_limit() } else { self.limit };
+            self.running.push_back(child::start(test, limit));
         }
         match self.running.pop_front().expect("libtest runs what was selected, in order") {
             Ok(running) => running.finish(),

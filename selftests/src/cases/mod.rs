@@ -43,6 +43,7 @@ mod private;
 mod programs;
 mod protecting;
 mod racing;
+mod racing_mappings;
 mod reading;
 mod refusing;
 mod remapping;
@@ -55,6 +56,7 @@ mod strangers;
 mod udmabuf;
 mod udmabuf_list;
 mod unaffected;
+mod waiting;
 mod write_edges;
 mod write_flags;
 mod writing;
@@ -110,7 +112,9 @@ const AREAS: &[(&str, &[Case])] = &[
     ("intruders", intruders::CASES),
     ("compat32", compat32::CASES),
     ("compat32_sizes", compat32_sizes::CASES),
+    ("waiting", waiting::CASES),
     ("racing", racing::CASES),
+    ("racing_mappings", racing_mappings::CASES),
     ("model", model::CASES),
     ("reading", reading::CASES),
     ("attributes", attributes::CASES),

@@ -1,231 +1,256 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! F_ADD_SEALS while another process is at work: each call is wholly before the seal or after it.
+//! Calls that change a file by a descriptor, over and over, while another CPU seals it. The mappings are
+//! in racing_mappings.rs; what holds in every race, in `race.rs`.
 
+use crate::aio::Queue;
+use crate::calls::{self, pipe};
 use crate::case::*;
-use crate::child::wrong;
 use crate::need::Need;
-use crate::sys::{self, Map, RW, Sys, seal};
-use crate::udmabuf;
-use crate::world::{World, fresh, same};
-use libc::{FALLOC_FL_KEEP_SIZE, MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED};
+use crate::race::{RACE, Race, Round, Took, letter, took};
+use crate::sys::{self, seal};
+use crate::uring::{self, Fd, Ring};
+use crate::world::{World, fresh};
+use io_uring::squeue::Flags;
+use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, c_int, c_long};
 use nix::errno::Errno::*;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
-use std::thread::sleep;
-use std::time::Duration;
 
-/// Files that are sealed under way, in each row. The window is left to chance: enough rounds to
-/// see a lock that is missing altogether.
-const ROUNDS: usize = 12;
+/// A row whose operation is a race, with nothing beside it.
+pub const RACING: Case = Case {
+    on: PLAIN,
+    setup: fresh,
+    expect: Returns(0),
+    starved: Starved::Untried("thousands of operations on thousands of files"),
+    hollow: Deviation::Fails("the seal is there, and nothing keeps to it"),
+    alone: true,
+    ..CASE
+};
 
-/// A row whose operation is a race; the fault that it looks for needs no lack of memory.
-const RACE: Case = Case { setup: fresh, starved: STEPS, expect: Returns(0), ..CASE };
+/// Each turn writes all of the file, another letter each time.
+const WRITTEN: Race = Race { filled: true, leaves: Some(letter), ..RACE };
+
+/// Each turn makes the file one page longer.
+const GROWN: Race = Race { pages: 1, ..RACE };
+
+/// Each turn makes the file one page shorter.
+const SHRUNK: Race = Race { pages: RACE.turns + 1, ..RACE };
+
+/// Every other turn writes all of the file, and the others punch it out.
+const PUNCHED: Race = Race { filled: true, leaves: Some(left_by_punch), ..RACE };
+
+fn left_by_punch(turn: usize) -> u8 {
+    if turn % 2 == 0 { letter(turn) } else { 0 }
+}
 
 pub const CASES: &[Case] = &[
     Case {
-        name: "pwrite",
-        about: "of a stream of pwrite(2)s, none that begins after F_ADD_SEALS has returned succeeds",
+        name: "write",
+        about: "each write(2) is wholly before the seal, or refused and not there at all",
         rules: &[3],
-        on: PLAIN,
-        under: NO_WRITE,
-        op: |f| {
-            rounds(f, |f, told| {
-                // The first is told of before it begins: its answer may come from before the seal.
-                let after = told.load(SEALED) == 1;
-                match (f.pwrite(0, b"x"), after) {
-                    (Ok(1), false) => Ok(true),
-                    (Err(Stop::Errno(EPERM)), _) => Ok(false),
-                    (got, after) => Err(format!("pwrite: {got:?}, begun after the seal: {after}")),
-                }
-            })
-        },
-        hollow: Deviation::Fails("the seal is there, and nothing keeps to it"),
-        ..RACE
-    },
-    Case {
-        name: "mmap",
-        about: "of a stream of writable shared mmap(2)s, none that begins after F_ADD_SEALS has returned succeeds",
-        rules: &[8],
-        on: BOTH,
         under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
-            rounds(f, |f, told| {
-                let after = told.load(SEALED) == 1;
-                match (f.mmap(RW, MAP_SHARED), after) {
-                    (Ok(_), false) => Ok(true),
-                    (Err(EACCES | EPERM), _) => Ok(false),
-                    (got, after) => Err(format!("mmap: {got:?}, begun after the seal: {after}")),
-                }
+            writes(f, || {
+                Ok(|r: &Round, data: &[u8]| {
+                    call(r, libc::SYS_lseek, [0, libc::SEEK_SET as usize, 0])?;
+                    call(r, libc::SYS_write, [data.as_ptr() as usize, data.len(), 0])
+                })
             })
         },
-        hollow: Deviation::Fails("the seal is there, and nothing keeps to it"),
-        ..RACE
+        ..RACING
     },
     Case {
-        name: "mmap_against_write_seal",
-        about: "F_SEAL_WRITE succeeds only while no writable shared mapping is there",
-        on: BOTH,
+        name: "pwrite",
+        about: "each pwrite(2) is wholly before the seal, or refused and not there at all",
+        rules: &[3],
+        under: NO_WRITE,
+        op: |f| writes(f, || Ok(pwrite)),
+        ..RACING
+    },
+    Case {
+        name: "writev",
+        about: "each writev(2) of two parts is wholly before the seal, or refused and not there at all",
+        rules: &[3],
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
-            rounds(f, |f, told| {
-                let map = f.mmap(RW, MAP_SHARED);
-                // Sealed and mapped writable at once must never be.
-                let sealed =
-                    sys::get_seals(&f.fd).is_ok_and(|seals| seals as u32 & seal::WRITE != 0);
-                match map {
-                    Ok(_) if sealed => Err("a writable mapping of a file with F_SEAL_WRITE".into()),
-                    Ok(_) => Ok(told.load(SEALED) == 0),
-                    Err(EPERM) => Ok(told.load(SEALED) == 0),
-                    Err(errno) => Err(format!("mmap: {errno:?}")),
-                }
+            writes(f, || {
+                Ok(|r: &Round, data: &[u8]| {
+                    let (first, second) = data.split_at(data.len() / 2);
+                    let iov = calls::iovecs(&[first, second]);
+                    call(r, libc::SYS_lseek, [0, libc::SEEK_SET as usize, 0])?;
+                    call(r, libc::SYS_writev, [iov.as_ptr() as usize, iov.len(), 0])
+                })
             })
         },
-        under: &[seal::WRITE],
-        ..RACE
+        ..RACING
+    },
+    Case {
+        name: "io_uring",
+        about: "each write by a worker of io_uring's is wholly before the seal, or refused and not there at all",
+        rules: &[3],
+        needs: &[Need::IoUring],
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
+        op: |f| {
+            writes(f, || {
+                let mut ring = Ring::new().map_err(|errno| format!("io_uring: {errno:?}"))?;
+                Ok(move |r: &Round, data: &[u8]| {
+                    let entry = uring::write(Fd::Number(r.raw() as i32), data, 0, 0);
+                    ring.run(entry.flags(Flags::ASYNC))
+                })
+            })
+        },
+        ..RACING
+    },
+    Case {
+        name: "aio",
+        about: "each write by AIO is wholly before the seal, or refused and not there at all",
+        rules: &[3],
+        needs: &[Need::Aio],
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
+        op: |f| {
+            writes(f, || {
+                let queue = Queue::new().map_err(|errno| format!("AIO: {errno:?}"))?;
+                Ok(move |r: &Round, data: &[u8]| queue.pwrite(&r.fd, data, 0, 0))
+            })
+        },
+        ..RACING
+    },
+    Case {
+        name: "splice",
+        about: "each splice(2) from a pipe is wholly before the seal, or refused and not there at all",
+        rules: &[3],
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
+        op: |f| {
+            writes(f, || {
+                let (reader, writer) = pipe()?;
+                let mut drained = vec![0; WRITTEN.pages * 4096];
+                Ok(move |r: &Round, data: &[u8]| {
+                    nix::unistd::write(&writer, data)?;
+                    let got = calls::splice((&reader, None), (&r.fd, Some(&mut 0)), data.len(), 0);
+                    if got.is_err() {
+                        nix::unistd::read(&reader, &mut drained)?;
+                    }
+                    got
+                })
+            })
+        },
+        ..RACING
+    },
+    Case {
+        name: "ftruncate_grow",
+        about: "no ftruncate(2) makes the file longer once F_ADD_SEALS has returned",
+        rules: &[5],
+        on: BOTH,
+        under: NO_GROW,
+        op: |f| resizes(f, &GROWN, |r, turn| GROWN.pages * r.page + (turn + 1) * r.page),
+        ..RACING
+    },
+    Case {
+        name: "ftruncate_shrink",
+        about: "no ftruncate(2) makes the file shorter once F_ADD_SEALS has returned",
+        rules: &[5],
+        on: BOTH,
+        under: NO_SHRINK,
+        op: |f| resizes(f, &SHRUNK, |r, turn| (SHRUNK.pages - 1 - turn) * r.page),
+        ..RACING
+    },
+    Case {
+        name: "fallocate_grow",
+        about: "no fallocate(2) makes the file longer once F_ADD_SEALS has returned",
+        rules: &[7],
+        under: NO_GROW,
+        op: |f| GROWN.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, turn + 1, 1), 0, EPERM))),
+        ..RACING
+    },
+    Case {
+        name: "fallocate_inside",
+        about: "no fallocate(2) fills a hole once F_ADD_SEALS has returned",
+        rules: &[7],
+        op: |f| SHRUNK.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, turn, 1), 0, EPERM))),
+        ..RACING
+    },
+    Case {
+        name: "fallocate_punch",
+        about: "each hole is punched wholly before the seal, or refused and not there at all",
+        rules: &[7],
+        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
+        op: |f| {
+            PUNCHED.run(f, || {
+                let mut data = Vec::new();
+                Ok(move |r: &Round, turn| {
+                    data.resize(r.size, 0);
+                    data.fill(letter(turn));
+                    match turn % 2 {
+                        0 => took(pwrite(r, &data), r.size, EPERM),
+                        _ => took(fallocate(r, PUNCH, 0, PUNCHED.pages), 0, EPERM),
+                    }
+                })
+            })
+        },
+        ..RACING
     },
     Case {
         name: "two_sealers",
-        about: "of two processes that add a seal at once neither loses the other's",
-        on: PLAIN,
+        about: "of two threads that add seals at once neither loses the other's",
+        rules: &[19],
         under: &[seal::FS_WRITE, seal::GROW],
-        op: |f| {
-            for _ in 0..ROUNDS {
-                let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
-                let child =
-                    act(|| f.add_seals(seal::SHRINK).map(|_| ()).map_err(|e| format!("{e:?}")))?;
-                let added = f.add_seals(f.given.seals);
-                wait(child)?;
-                added?;
-                let expected = f.given.seals | seal::SHRINK;
-                f.seals_are(expected).unwrap_or_else(|why| wrong(why));
-            }
-            Ok(0)
-        },
-        ..RACE
+        op: |f| Race { refused: false, ..SEALED_TWICE }.run(f, || Ok(add_another)),
+        hollow: Deviation::Passes("the bit is set, and that is all that is looked at"),
+        ..RACING
     },
     Case {
-        name: "hugetlb_mmap_past_eof",
-        about: "a mapping that waits for the inode behind F_ADD_SEALS does not grow the file any more",
-        rules: &[24],
-        on: HUGETLB,
-        under: NO_GROW,
-        op: |f| {
-            for _ in 0..8 {
-                grow_behind_a_seal(f)?;
-            }
-            Ok(0)
-        },
-        hollow: Deviation::Fails("the seal is there, and nothing keeps to it"),
-        ..RACE
-    },
-    Case {
-        name: "udmabuf_behind_write_seal",
-        about: "UDMABUF_CREATE that waits for the inode behind F_SEAL_WRITE sees the seal",
-        on: PLAIN,
-        under: &[0],
-        needs: &[Need::Udmabuf],
-        setup: |given| super::busy::pinned(fresh(given)?.seal(seal::SHRINK)?.map(RW)?),
-        op: |f| {
-            f.old = None;
-            let sealer =
-                act(|| f.add_seals(seal::WRITE).map(|_| ()).map_err(|e| format!("seal: {e:?}")))?;
-            // The seal waits up to 150 ms for the page in the pipe, with the inode locked.
-            sleep(Duration::from_millis(20));
-            let drain = act(|| {
-                sleep(Duration::from_millis(20));
-                nix::unistd::read(&f.kept[0], &mut [0; 16]).map(|_| ()).map_err(|e| e.to_string())
-            })?;
-            let made = udmabuf::create(f);
-            wait(drain)?;
-            wait(sealer)?;
-            // No refusal as others are: the seal has changed meanwhile.
-            same("UDMABUF_CREATE", Some(EINVAL), made.err()).unwrap_or_else(|why| wrong(why));
-            Ok(0)
-        },
-        after: |f| f.seals_are(seal::SHRINK | seal::WRITE),
-        ..RACE
+        name: "two_sealers_the_last",
+        about: "no seal is added once F_SEAL_SEAL has been",
+        under: &[seal::SEAL],
+        op: |f| SEALED_TWICE.run(f, || Ok(add_another)),
+        ..RACING
     },
 ];
 
-/// Where the shared page says that F_ADD_SEALS has returned.
-const SEALED: usize = 0;
-/// Where it says that the child has begun.
-const BEGUN: usize = 1;
+const PUNCH: c_int = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-/// In each round a child repeats `step` on a fresh file until it gives false; the row's seals are
-/// added meanwhile. An error of `step` is the kernel's fault.
-fn rounds(f: &World, step: fn(&World, &Map) -> Result<bool, String>) -> Got {
-    for _ in 0..ROUNDS {
-        let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
-        let told = Map::at(0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0)?;
-        let child = act(|| {
-            told.store(BEGUN, 1);
-            while step(&f, &told)? {}
-            Ok(())
-        })?;
-        begun(&told);
-        // F_SEAL_WRITE is EBUSY whenever it finds a mapping: asked for until it finds none.
-        while let Err(stop) = f.add_seals(f.given.seals) {
-            same("F_ADD_SEALS", Stop::Errno(EBUSY), stop).unwrap_or_else(|why| wrong(why));
-        }
-        told.store(SEALED, 1);
-        wait(child)?;
-    }
-    Ok(0)
+/// Each turn adds a seal, which there soon is.
+const SEALED_TWICE: Race = Race { adds: other_seal, turns: 8, ..RACE };
+
+fn other_seal(turn: usize) -> u32 {
+    [seal::SHRINK, seal::FUTURE_WRITE][turn % 2]
 }
 
-/// A child holds the inode's lock, this process queues for it to add the row's seals, and a second
-/// child queues behind it with a mapping longer than the file.
-fn grow_behind_a_seal(f: &World) -> Sys<()> {
-    let f = fresh(f.given).unwrap_or_else(|why| panic!("{why}"));
-    let told = Map::at(0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0)?;
-    // Forked first, so that it has nothing to do but to wait for its turn.
-    let mapper = act(|| {
-        begun(&told);
-        sleep(Duration::from_micros(800));
-        let len = 2 * f.size;
-        let map = Map::new(len, RW, MAP_PRIVATE | libc::MAP_NORESERVE, &f.fd, 0);
-        map.map(|_| ()).map_err(|errno| format!("mmap: {errno:?}"))
-    })?;
-    let holder = act(|| {
-        told.store(BEGUN, 1);
-        // It clears pages with the lock held; refused if the seal came first after all.
-        let held = f.fallocate(FALLOC_FL_KEEP_SIZE, 0, 7 * f.page);
-        match held {
-            Ok(_) | Err(Stop::Errno(EPERM)) => Ok(()),
-            Err(stop) => Err(format!("fallocate: {stop:?}")),
-        }
-    })?;
-    begun(&told);
-    sleep(Duration::from_micros(200));
-    sys::add_seals(&f.fd, f.given.seals)?;
-    let sealed = nix::sys::stat::fstat(&f.fd)?.st_size;
-    wait(mapper)?;
-    wait(holder)?;
-    f.size_is(sealed as usize).unwrap_or_else(|why| wrong(format!("after the seal, {why}")));
-    Ok(())
+fn add_another(r: &Round, turn: usize) -> Result<Took, String> {
+    took(sys::add_seals(&r.fd, other_seal(turn)).map_err(Stop::Errno), 0, EPERM)
 }
 
-/// Waits until the other process has begun.
-fn begun(told: &Map) {
-    while told.load(BEGUN) == 0 {
-        std::thread::yield_now();
-    }
-}
-
-/// Runs in a child; what it returns as an error is the kernel's fault.
-fn act(body: impl FnOnce() -> Result<(), String>) -> Sys<Pid> {
-    sys::fork(|| match body() {
-        Ok(()) => 0,
-        Err(why) => {
-            eprintln!("{why}");
-            1
-        }
+/// A race of a call that writes what it is given to all of the file.
+fn writes<W: FnMut(&Round, &[u8]) -> Got>(
+    f: &World,
+    make: impl FnOnce() -> Result<W, String> + Send,
+) -> Got {
+    WRITTEN.run(f, || {
+        let (mut write, mut data) = (make()?, Vec::new());
+        Ok(move |r: &Round, turn| {
+            data.resize(r.size, 0);
+            data.fill(letter(turn));
+            took(write(r, &data), r.size, EPERM)
+        })
     })
 }
 
-fn wait(child: Pid) -> Sys<()> {
-    match waitpid(child, None)? {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        other => wrong(format!("the other process: {other:?}")),
-    }
+/// A race of ftruncate(2), each turn to another size.
+fn resizes(f: &World, race: &Race, size: fn(&Round, usize) -> usize) -> Got {
+    race.run(f, || {
+        Ok(move |r: &Round, turn| {
+            took(call(r, libc::SYS_ftruncate, [size(r, turn), 0, 0]), 0, EPERM)
+        })
+    })
+}
+
+fn pwrite(r: &Round, data: &[u8]) -> Got {
+    call(r, libc::SYS_pwrite64, [data.as_ptr() as usize, data.len(), 0])
+}
+
+fn fallocate(r: &Round, mode: c_int, page: usize, pages: usize) -> Got {
+    call(r, libc::SYS_fallocate, [mode as usize, page * r.page, pages * r.page])
+}
+
+/// A call on the round's file.
+fn call(r: &Round, nr: c_long, [a, b, c]: [usize; 3]) -> Got {
+    Ok(sys::call(nr, [r.raw(), a, b, c, 0, 0])?)
 }

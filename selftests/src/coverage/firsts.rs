@@ -174,7 +174,7 @@ pub const TABLE: &[Covered] = &[
         what: "hugetlb's i_size through mmap",
         expected: "stays under G, FS_WRITE",
         by: "",
-        rows: &["outgrowing::*", "racing::hugetlb_mmap_past_eof"],
+        rows: &["outgrowing::*", "waiting::hugetlb_mmap_past_eof"],
     },
     Covered {
         what: "swap out and in",
@@ -204,7 +204,7 @@ pub const TABLE: &[Covered] = &[
         what: "udmabuf racing with a seal",
         expected: "refused once sealed",
         by: "",
-        rows: &["racing::udmabuf_behind_write_seal"],
+        rows: &["waiting::udmabuf_behind_write_seal", "racing_mappings::udmabuf"],
     },
     Covered {
         what: "live update against every seal",
@@ -216,7 +216,7 @@ pub const TABLE: &[Covered] = &[
         what: "races of every mutator with F_ADD_SEALS and of two sealers",
         expected: "each wholly before or after",
         by: "",
-        rows: &["racing::*"],
+        rows: &["racing::*", "racing_mappings::*", "waiting::*"],
     },
     Covered {
         what: "user namespaces; sealing by another uid",

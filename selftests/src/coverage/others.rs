@@ -245,7 +245,7 @@ pub const TABLE: &[Covered] = &[
         what: "race of F_SEAL_WRITE with pwrite, with mmap",
         expected: "each wholly before or after",
         by: "P (8 rounds)",
-        rows: &["racing::pwrite", "racing::mmap_against_write_seal"],
+        rows: &["racing::pwrite", "racing_mappings::mmap_or_write_seal"],
     },
     Covered {
         what: "S: shrink, O_TRUNC; grow, same size",

@@ -4,7 +4,7 @@
 //! (tests/model_agrees.rs).
 
 use super::state::{APPENDED, DENY_GROW, DENY_SHRINK, DENY_WRITE, WITH_EXEC};
-use super::state::{At, By, Fd, Mapping, Op, Out, Share, Span, State};
+use super::state::{At, By, Fd, Mapping, Op, Out, Share, State};
 use crate::kind::Kind::Hugetlb;
 use crate::sys::seal;
 use Out::{Fails, Gives, Works};
