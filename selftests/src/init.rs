@@ -98,7 +98,7 @@ pub const SHORTEST: Duration = Duration::from_secs(5);
 /// How many times as long as the boot one test may take.
 pub const TEST_IN_BOOTS: u32 = 10;
 /// How many times as long as others a test may take that runs alone, a race.
-pub const ALONE: u32 = 6;
+pub const ALONE: u32 = 12;
 
 /// Opens the port of the results. As /init it waits a while for the driver to make it.
 pub fn open_events(path: &Path) -> Result<File, String> {

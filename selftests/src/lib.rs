@@ -44,7 +44,6 @@ pub mod select;
 mod stranger;
 mod swap;
 pub mod sys;
-mod tally;
 mod udmabuf;
 mod uffd;
 mod uring;

@@ -227,9 +227,10 @@ pub enum Ended {
 
 /// Forks. In the child, runs `body` and exits with its value, 101 if it panics; never returns.
 ///
-/// Must be called while this process has one thread: the child allocates.
+/// While this process has several threads, `body` must neither allocate nor panic: what they hold stays
+/// locked in the child.
 pub fn fork(body: impl FnOnce() -> i32) -> Sys<Pid> {
-    // SAFETY: one thread (see above), so the child finds every lock free.
+    // SAFETY: the child finds every lock free, or needs none (see above).
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -347,6 +348,29 @@ pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
     }
     let value = value as i32;
     if (-4095..0).contains(&value) { Err(Errno::from_raw(-value)) } else { Ok(value as u32 as i64) }
+}
+
+/// A counter of the CPU's, finer than any clock that a guest may have; of no unit. The CPUs of one
+/// machine agree well enough to wait by it.
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads a register.
+    return unsafe { std::arch::x86_64::_rdtsc() };
+    #[cfg(target_arch = "x86")]
+    // SAFETY: reads a register.
+    return unsafe { std::arch::x86::_rdtsc() };
+    #[cfg(target_arch = "aarch64")]
+    {
+        let ticks: u64;
+        // SAFETY: reads a register that user space may read.
+        unsafe { std::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks) };
+        return ticks;
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
+    {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+        now.map_or(0, |now| std::time::Duration::from(now).as_nanos() as u64)
+    }
 }
 
 /// `mseal(2)`, which has the same number everywhere; not every libc knows it.

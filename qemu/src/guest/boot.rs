@@ -51,7 +51,7 @@ pub struct Factors {
 const FACTORS: Factors = Factors {
     silence: 10,
     // Above what the suite gives one test, which is measured in boots too, and so gets to report it.
-    between_events: 2 * init::ALONE * init::TEST_IN_BOOTS,
+    between_events: (init::ALONE + 2) * init::TEST_IN_BOOTS,
     end: 5,
     total: 300,
 };
@@ -68,7 +68,7 @@ impl Limits {
         Limits {
             first_byte,
             silence,
-            between_events: 2 * init::ALONE * init::SHORTEST,
+            between_events: (init::ALONE + 2) * init::SHORTEST,
             end: seconds(10),
             total: seconds(900),
             factors: FACTORS,

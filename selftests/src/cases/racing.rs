@@ -6,7 +6,7 @@ use crate::aio::Queue;
 use crate::calls::{self, pipe};
 use crate::case::*;
 use crate::need::Need;
-use crate::race::{RACE, Race, Round, Took, letter, took};
+use crate::race::{RACE, Race, Round, Turn, letter, made, took};
 use crate::sys::{self, seal};
 use crate::uring::{self, Fd, Ring};
 use crate::world::{World, fresh};
@@ -28,11 +28,15 @@ pub const RACING: Case = Case {
 /// Each turn writes all of the file, another letter each time.
 const WRITTEN: Race = Race { filled: true, leaves: Some(letter), ..RACE };
 
-/// Each turn makes the file one page longer.
-const GROWN: Race = Race { pages: 1, ..RACE };
+/// Each turn makes the file two pages longer.
+const GROWN: Race = Race { pages: 1, size: Some(|allowed| 1 + 2 * allowed), ..RACE };
 
 /// Each turn makes the file one page shorter.
-const SHRUNK: Race = Race { pages: RACE.turns + 1, ..RACE };
+const SHRUNK: Race =
+    Race { pages: RACE.turns + 1, size: Some(|allowed| RACE.turns + 1 - allowed), ..RACE };
+
+/// Each turn fills two pages of a hole.
+const HOLE: Race = Race { pages: 2 * RACE.turns, memory: Some(|allowed| 2 * allowed), ..RACE };
 
 /// Every other turn writes all of the file, and the others punch it out.
 const PUNCHED: Race = Race { filled: true, leaves: Some(left_by_punch), ..RACE };
@@ -41,12 +45,19 @@ fn left_by_punch(turn: usize) -> u8 {
     if turn % 2 == 0 { letter(turn) } else { 0 }
 }
 
+/// Huge pages are few, and take long to clear: one turn that may be allowed, and one that is not.
+const ONE_HUGE: Race = Race { turns: 2, ..RACE };
+const HUGE_GROWN: Race = Race { pages: 1, size: Some(|allowed| 1 + allowed), ..ONE_HUGE };
+const HUGE_HOLE: Race = Race { memory: Some(|allowed| allowed), ..ONE_HUGE };
+/// A page is there, and all turns punch it out.
+const HUGE_PUNCHED: Race =
+    Race { pages: 1, filled: true, memory: Some(|allowed| 1 - allowed.min(1)), ..ONE_HUGE };
+
 pub const CASES: &[Case] = &[
     Case {
         name: "write",
         about: "each write(2) is wholly before the seal, or refused and not there at all",
         rules: &[3],
-        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
             writes(f, || {
                 Ok(|r: &Round, data: &[u8]| {
@@ -62,14 +73,13 @@ pub const CASES: &[Case] = &[
         about: "each pwrite(2) is wholly before the seal, or refused and not there at all",
         rules: &[3],
         under: NO_WRITE,
-        op: |f| writes(f, || Ok(pwrite)),
+        op: |f| writes(f, || Ok(|r: &Round, data: &[u8]| pwrite(r, data, 0))),
         ..RACING
     },
     Case {
         name: "writev",
         about: "each writev(2) of two parts is wholly before the seal, or refused and not there at all",
         rules: &[3],
-        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
             writes(f, || {
                 Ok(|r: &Round, data: &[u8]| {
@@ -87,7 +97,6 @@ pub const CASES: &[Case] = &[
         about: "each write by a worker of io_uring's is wholly before the seal, or refused and not there at all",
         rules: &[3],
         needs: &[Need::IoUring],
-        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
             writes(f, || {
                 let mut ring = Ring::new().map_err(|errno| format!("io_uring: {errno:?}"))?;
@@ -104,7 +113,6 @@ pub const CASES: &[Case] = &[
         about: "each write by AIO is wholly before the seal, or refused and not there at all",
         rules: &[3],
         needs: &[Need::Aio],
-        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
             writes(f, || {
                 let queue = Queue::new().map_err(|errno| format!("AIO: {errno:?}"))?;
@@ -117,18 +125,32 @@ pub const CASES: &[Case] = &[
         name: "splice",
         about: "each splice(2) from a pipe is wholly before the seal, or refused and not there at all",
         rules: &[3],
-        under: &[seal::FS_WRITE, seal::FUTURE_WRITE],
         op: |f| {
             writes(f, || {
                 let (reader, writer) = pipe()?;
-                let mut drained = vec![0; WRITTEN.pages * 4096];
                 Ok(move |r: &Round, data: &[u8]| {
                     nix::unistd::write(&writer, data)?;
                     let got = calls::splice((&reader, None), (&r.fd, Some(&mut 0)), data.len(), 0);
                     if got.is_err() {
-                        nix::unistd::read(&reader, &mut drained)?;
+                        nix::unistd::read(&reader, &mut vec![0; data.len()])?;
                     }
                     got
+                })
+            })
+        },
+        ..RACING
+    },
+    Case {
+        name: "pwrite_past_eof",
+        about: "each pwrite(2) that makes the file longer is wholly before the seal, or refused and not there at all",
+        rules: &[3],
+        under: NO_GROW,
+        op: |f| {
+            GROWN.run(f, || {
+                let mut data = Vec::new();
+                Ok(move |r: &Round, turn| {
+                    data.resize(2 * r.page, letter(turn));
+                    took(pwrite(r, &data, (1 + 2 * turn) * r.page), data.len(), EPERM)
                 })
             })
         },
@@ -140,7 +162,7 @@ pub const CASES: &[Case] = &[
         rules: &[5],
         on: BOTH,
         under: NO_GROW,
-        op: |f| resizes(f, &GROWN, |r, turn| GROWN.pages * r.page + (turn + 1) * r.page),
+        op: |f| resizes(f, &GROWN, |turn| 3 + 2 * turn),
         ..RACING
     },
     Case {
@@ -149,7 +171,7 @@ pub const CASES: &[Case] = &[
         rules: &[5],
         on: BOTH,
         under: NO_SHRINK,
-        op: |f| resizes(f, &SHRUNK, |r, turn| (SHRUNK.pages - 1 - turn) * r.page),
+        op: |f| resizes(f, &SHRUNK, |turn| RACE.turns - turn),
         ..RACING
     },
     Case {
@@ -157,14 +179,45 @@ pub const CASES: &[Case] = &[
         about: "no fallocate(2) makes the file longer once F_ADD_SEALS has returned",
         rules: &[7],
         under: NO_GROW,
-        op: |f| GROWN.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, turn + 1, 1), 0, EPERM))),
+        op: |f| {
+            GROWN.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, 1 + 2 * turn, 2), 0, EPERM)))
+        },
+        ..RACING
+    },
+    Case {
+        name: "fallocate_grow_huge",
+        about: "no fallocate(2) makes a hugetlbfs file longer once F_ADD_SEALS has returned",
+        rules: &[7, 24],
+        on: HUGETLB,
+        under: &[seal::GROW],
+        op: |f| {
+            HUGE_GROWN.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, 1 + turn, 1), 0, EPERM)))
+        },
         ..RACING
     },
     Case {
         name: "fallocate_inside",
         about: "no fallocate(2) fills a hole once F_ADD_SEALS has returned",
         rules: &[7],
-        op: |f| SHRUNK.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, turn, 1), 0, EPERM))),
+        op: |f| HOLE.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, 2 * turn, 2), 0, EPERM))),
+        ..RACING
+    },
+    Case {
+        name: "fallocate_inside_huge",
+        about: "no fallocate(2) fills a hole of a hugetlbfs file once F_ADD_SEALS has returned",
+        rules: &[7, 24],
+        on: HUGETLB,
+        op: |f| HUGE_HOLE.run(f, || Ok(|r: &Round, turn| took(fallocate(r, 0, turn, 1), 0, EPERM))),
+        ..RACING
+    },
+    Case {
+        name: "fallocate_punch_huge",
+        about: "no hole is punched into a hugetlbfs file once F_ADD_SEALS has returned",
+        rules: &[7, 24],
+        on: HUGETLB,
+        op: |f| {
+            HUGE_PUNCHED.run(f, || Ok(|r: &Round, _| took(fallocate(r, PUNCH, 0, 1), 0, EPERM)))
+        },
         ..RACING
     },
     Case {
@@ -179,7 +232,7 @@ pub const CASES: &[Case] = &[
                     data.resize(r.size, 0);
                     data.fill(letter(turn));
                     match turn % 2 {
-                        0 => took(pwrite(r, &data), r.size, EPERM),
+                        0 => took(pwrite(r, &data, 0), r.size, EPERM),
                         _ => took(fallocate(r, PUNCH, 0, PUNCHED.pages), 0, EPERM),
                     }
                 })
@@ -207,15 +260,15 @@ pub const CASES: &[Case] = &[
 
 const PUNCH: c_int = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-/// Each turn adds a seal, which there soon is.
+/// Each turn adds a seal that was not there, as long as there is one.
 const SEALED_TWICE: Race = Race { adds: other_seal, turns: 8, ..RACE };
 
 fn other_seal(turn: usize) -> u32 {
-    [seal::SHRINK, seal::FUTURE_WRITE][turn % 2]
+    [seal::SHRINK, seal::FUTURE_WRITE, seal::WRITE].get(turn).copied().unwrap_or(0)
 }
 
-fn add_another(r: &Round, turn: usize) -> Result<Took, String> {
-    took(sys::add_seals(&r.fd, other_seal(turn)).map_err(Stop::Errno), 0, EPERM)
+fn add_another(r: &Round, turn: usize) -> Turn {
+    made(sys::add_seals(&r.fd, other_seal(turn)).map(drop), EPERM)
 }
 
 /// A race of a call that writes what it is given to all of the file.
@@ -233,17 +286,17 @@ fn writes<W: FnMut(&Round, &[u8]) -> Got>(
     })
 }
 
-/// A race of ftruncate(2), each turn to another size.
-fn resizes(f: &World, race: &Race, size: fn(&Round, usize) -> usize) -> Got {
+/// A race of ftruncate(2), each turn to another number of pages.
+fn resizes(f: &World, race: &Race, pages: fn(usize) -> usize) -> Got {
     race.run(f, || {
         Ok(move |r: &Round, turn| {
-            took(call(r, libc::SYS_ftruncate, [size(r, turn), 0, 0]), 0, EPERM)
+            took(call(r, libc::SYS_ftruncate, [pages(turn) * r.page, 0, 0]), 0, EPERM)
         })
     })
 }
 
-fn pwrite(r: &Round, data: &[u8]) -> Got {
-    call(r, libc::SYS_pwrite64, [data.as_ptr() as usize, data.len(), 0])
+fn pwrite(r: &Round, data: &[u8], at: usize) -> Got {
+    call(r, libc::SYS_pwrite64, [data.as_ptr() as usize, data.len(), at])
 }
 
 fn fallocate(r: &Round, mode: c_int, page: usize, pages: usize) -> Got {

@@ -15,7 +15,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// The fault that such a row looks for needs no lack of memory.
-const WAITING: Case = Case { setup: fresh, starved: STEPS, expect: Returns(0), ..CASE };
+const WAITING: Case =
+    Case { setup: fresh, starved: STEPS, expect: Returns(0), alone: true, ..CASE };
 
 pub const CASES: &[Case] = &[
     Case {
