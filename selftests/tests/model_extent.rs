@@ -48,6 +48,20 @@ fn the_default_meets_every_pair_of_values_that_the_product_meets() {
     assert_eq!(missing, None);
 }
 
+/// A mapping that comes only with some seal says nothing of those without.
+#[test]
+fn on_each_kind_each_mapping_is_met_with_each_seal_and_without() {
+    for kind in KINDS {
+        let mut met = HashSet::new();
+        for seals in SEALS {
+            for (_, mapped) in ways(kind, seals, Extent::Pairs) {
+                met.extend((0..7).map(|bit| (bit, seals >> bit & 1, mapped)));
+            }
+        }
+        assert_eq!(met.len(), 7 * 2 * MAPPED.len(), "{kind:?}");
+    }
+}
+
 #[test]
 fn the_product_is_whole() {
     let ways: usize =

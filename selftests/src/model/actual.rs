@@ -125,6 +125,14 @@ impl Actual {
         if !agreed {
             return Err(format!("expected {}, got {}", words(out), said()));
         }
+        if op == Op::Load && got.is_ok() && before.map().shared {
+            let mut loaded = [0];
+            nix::sys::uio::pread(&tools.sink, &mut loaded, 0)
+                .map_err(|errno| format!("{errno:?}"))?;
+            if loaded[0] != after.pages[0] {
+                return Err(format!("it loaded {:#x}, not {:#x}", loaded[0], after.pages[0]));
+            }
+        }
         let looks = self.look(before.page).map_err(|errno| format!("looking at it: {errno:?}"))?;
         if let Some(what) = Looks::of(after).differs(&looks) {
             return Err(format!("{}, and then {what}", said()));

@@ -82,15 +82,17 @@ enum Word {
     Hugetlb,
 }
 
-/// The seals that the running kernel has; F_SEAL_FS_WRITE by its meaning, or if it must.
+/// The seals that the running kernel has: the oldest are everywhere, and one that is refused is a
+/// disagreement; F_SEAL_FS_WRITE is told by its meaning, or must be there.
 pub fn all_seals() -> u32 {
     let takes = |seal: u32| {
         let flags = mfd::CLOEXEC | mfd::ALLOW_SEALING;
         sys::memfd_create("probe", flags).and_then(|fd| sys::add_seals(&fd, seal)).is_ok()
     };
-    let older = (0..6).map(|bit| 1 << bit).filter(|&seal| takes(seal));
+    let exec = if takes(seal::EXEC) { seal::EXEC } else { 0 };
     let fs_write = if need::seal_missing().is_none() { seal::FS_WRITE } else { 0 };
-    older.fold(fs_write, |all, seal| all | seal)
+    let oldest = seal::SEAL | seal::SHRINK | seal::GROW | seal::WRITE | seal::FUTURE_WRITE;
+    oldest | exec | fs_write
 }
 
 /// What may explain a disagreement: features that are there, not ones that must be.
@@ -104,7 +106,7 @@ impl Cli {
     pub fn run(self) -> Result<u8, String> {
         need::require_seal(self.require_seal);
         let all_seals = all_seals();
-        let mut code = 0;
+        let (mut code, mut checked) = (0, self.list);
         for part in [Part::Product, Part::Sequences, Part::Walks] {
             for kind in
                 KINDS.into_iter().filter(|_| self.parts.is_empty() || self.parts.contains(&part))
@@ -116,16 +118,18 @@ impl Cli {
                     println(&format!("{:10} {:8} skipped: {why}", part.word(), kind.suffix()))?;
                 } else if self.list {
                     self.print_list(part, kind, all_seals)?;
-                } else if !self.checked(part, kind, all_seals)? {
-                    code = 1;
+                } else {
+                    let tally = self.checked(part, kind, all_seals)?;
+                    checked |= tally.checks > 0;
+                    code |= u8::from(tally.disagreements > 0);
                 }
             }
         }
-        Ok(code)
+        if checked { Ok(code) } else { Err("nothing was checked".into()) }
     }
 
-    /// Whether the kernel agrees.
-    fn checked(&self, part: Part, kind: Kind, all_seals: u32) -> Result<bool, String> {
+    /// What came of it, which is also printed.
+    fn checked(&self, part: Part, kind: Kind, all_seals: u32) -> Result<Tally, String> {
         let started = Instant::now();
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.jobs.map_or(cpus, |jobs| jobs as usize);
@@ -145,7 +149,7 @@ impl Cli {
         if let Some(first) = &tally.first {
             println(&format!("\n{first}"))?;
         }
-        Ok(tally.disagreements == 0)
+        Ok(tally)
     }
 
     /// One process's part of it: a tally in JSON.

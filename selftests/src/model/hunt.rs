@@ -167,18 +167,18 @@ impl<'a> Hunt<'a> {
         }
     }
 
-    /// As `sequence`, and counted.
-    pub fn walk(&mut self, kind: Kind, ops: &[Op]) -> Result<(), String> {
+    /// Counts a sequence that agreed.
+    pub fn passed(&mut self, kind: Kind, ops: &[Op]) {
+        self.tally.checks += self.taken(kind, ops).len() as u64;
+    }
+
+    /// Takes note of a sequence that has disagreed in `what`, whether or not it does so again. Errors: it
+    /// could not be set up.
+    pub fn failed(&mut self, kind: Kind, ops: &[Op], what: &str) -> Result<(), String> {
         let ops = self.taken(kind, ops);
-        match self.begun(kind, &ops) {
-            Ok(_) => self.tally.checks += ops.len() as u64,
-            Err(Stop::Broken(why)) => return Err(why),
-            Err(Stop::Found(found)) => {
-                self.tally.checks += found.len as u64;
-                self.found(kind, &ops[..found.len], found)?;
-            }
-        }
-        Ok(())
+        let len = ops.len();
+        self.tally.checks += len as u64;
+        self.found(kind, &ops, Found { len, what: what.to_owned() })
     }
 
     /// Those of a list that the model takes when their turn comes.

@@ -162,7 +162,8 @@ pub fn ways(kind: Kind, seals: u32, extent: Extent) -> impl Iterator<Item = (usi
     };
     ways.map(move |way| match extent {
         Extent::Full => (way / mapped, way % mapped),
-        Extent::Pairs => (way % doors, way % mapped),
+        // And not the same mapping with the same low bits of a set each time.
+        Extent::Pairs => (way % doors, (way + way / mapped) % mapped),
     })
 }
 

@@ -45,6 +45,14 @@ pub fn c(kind: Kind, all_seals: u32, ops: &[Op], what: &str) -> String {
         if let (Out::Fails(_), Some(clean)) = (out, if_failed) {
             let _ = writeln!(text, "\t(void)!{};", in_c(&before, &clean));
         }
+        if let (Op::Load, Out::Gives(1), true) =
+            (op, out, before.maps.last().is_some_and(|map| map.shared))
+        {
+            let _ = writeln!(text, "\tIS(loaded(), {});", state.pages[0]);
+        }
+        if let Out::Fails(_) = out {
+            let _ = writeln!(text, "\tsame_blocks();");
+        }
         let _ = writeln!(text, "{}", looks(&state));
     }
     text + "\n\treturn wrong;\n}\n"
@@ -175,8 +183,12 @@ const HEAD: &str = r##" *
 #define IS(call, want) is(#call, got((long)(call)), want)
 #define WORKS(call) works(#call, got((long)(call)))
 
+/* What this sequence may have no use for. */
+#define UNUSED __attribute__((unused))
+
 static int fd[8], wrong;
-static char *map[8], scratch[8];
+static long blocks;
+UNUSED static char *map[8], scratch[8];
 static char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 "##;
 
@@ -215,6 +227,19 @@ static long works(const char *call, long value)
 	return value;
 }
 
+/* Of a call that fails, as it must: nothing is allocated or freed. */
+UNUSED static void same_blocks(void)
+{
+	struct stat st;
+
+	if (fstat(fd[0], &st))
+		exit(2);
+	if (st.st_blocks == blocks)
+		return;
+	printf("\tWRONG: st_blocks %ld; should be %ld\n", (long)st.st_blocks, blocks);
+	wrong = 1;
+}
+
 static void looks(long size, int seals, int executable, const char *pages)
 {
 	struct stat st;
@@ -222,6 +247,7 @@ static void looks(long size, int seals, int executable, const char *pages)
 
 	if (fstat(fd[0], &st))
 		exit(2);
+	blocks = st.st_blocks;
 	for (int i = 0; i < (int)sizeof(seen) - 1 && (i + 1) * page <= st.st_size; i++) {
 		if (pread(fd[0], &seen[i], 1, (i + 1) * page - 1) != 1)
 			exit(2);
@@ -237,7 +263,7 @@ static void looks(long size, int seals, int executable, const char *pages)
 	wrong = 1;
 }
 
-__attribute__((unused)) static const char *path(int of)
+UNUSED static const char *path(int of)
 {
 	static char text[32];
 
@@ -245,24 +271,36 @@ __attribute__((unused)) static const char *path(int of)
 	return text;
 }
 
-__attribute__((unused)) static char *appended(void)
+UNUSED static char *appended(void)
 {
 	return memset(malloc(page), '+', page);
 }
 
-__attribute__((unused)) static int source(void)
+UNUSED static int source(void)
 {
 	int made = memfd_create("source", 0);
 
 	return write(made, letters, sizeof(letters) - 1) < 0 ? -1 : made;
 }
 
-__attribute__((unused)) static int sink(void)
+UNUSED static int sink(void)
 {
-	return memfd_create("sink", 0);
+	static int made = -1;
+
+	if (made < 0)
+		made = memfd_create("sink", 0);
+	return made;
 }
 
-__attribute__((unused)) static int pipe_end(int end)
+/* What the call before this one has loaded. */
+UNUSED static long loaded(void)
+{
+	char byte;
+
+	return pread(sink(), &byte, 1, 0) == 1 ? byte : -1;
+}
+
+UNUSED static int pipe_end(int end)
 {
 	static int ends[2];
 
@@ -271,7 +309,7 @@ __attribute__((unused)) static int pipe_end(int end)
 	return ends[end];
 }
 
-__attribute__((unused)) static void huge_page(void)
+UNUSED static void huge_page(void)
 {
 	char *room = mmap(NULL, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *at = room + (page - (long)room % page) % page;

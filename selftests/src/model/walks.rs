@@ -50,10 +50,9 @@ pub fn walk(
     let found = hunt.tally.first.is_some();
     match (broken.take(), end) {
         (Some(why), _) => return Err(why),
-        (None, Err(TestError::Fail(_, ops))) => hunt.walk(kind, &ops)?,
+        (None, Err(TestError::Fail(why, ops))) => hunt.failed(kind, &ops, &why.to_string())?,
         (None, Err(TestError::Abort(why))) => return Err(why.to_string()),
-        // Once more, to be counted.
-        (None, Ok(())) => hunt.walk(kind, &tried.take())?,
+        (None, Ok(())) => hunt.passed(kind, &tried.take()),
     }
     if let (Some(first), false) = (&mut hunt.tally.first, found) {
         let (steps, kind) =
