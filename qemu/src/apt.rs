@@ -52,7 +52,7 @@ impl Apt {
     pub fn fetch_lists(&self, mirror: &str, suite: &str, tick: Tick) -> Step<bool> {
         let keyring = KEYRINGS.iter().find(|k| Path::new(k).exists());
         let signed = keyring.map_or(String::new(), |k| format!("[signed-by={k}] "));
-        let line = format!("deb {signed}{mirror} {suite} main\n");
+        let line = format!("deb {signed}{mirror} {suite} main\ndeb-src {signed}{mirror} {suite} main\n");
         files::write(&self.dir.join("sources.list"), line.as_bytes())?;
         let mut update = self.command("apt-get");
         let out = run::output(update.args(["update", "-qq", "--error-on=any"]), tick)?;
@@ -84,12 +84,22 @@ impl Apt {
         let mut get = self.command("apt-get");
         get.current_dir(into).args(["download", "-qq", &format!("{package}={version}")]);
         run::check(&mut get, Class::Source, &format!("downloading {package} {version}"), tick)?;
-        let mut found = std::fs::read_dir(into).map_err(files::refuse(into))?.flatten();
-        let deb = found.find(|entry| entry.path().extension().is_some_and(|e| e == "deb"));
-        deb.map(|entry| entry.path()).ok_or_else(|| {
-            let line = format!("apt-get download {package} said yes and left no package");
-            crate::class::Refusal::new(Class::Source, line)
-        })
+        found(into, |name| name.ends_with(".deb"), package)
+    }
+
+    /// Downloads the upstream tarball of a source package into the empty folder `into`; the same check.
+    pub fn download_orig(
+        &self,
+        package: &str,
+        version: &str,
+        into: &Path,
+        tick: Tick,
+    ) -> Step<PathBuf> {
+        let mut get = self.command("apt-get");
+        let what = format!("{package}={version}");
+        get.current_dir(into).args(["source", "-qq", "--download-only", "--tar-only", &what]);
+        run::check(&mut get, Class::Source, &format!("downloading {package} {version}"), tick)?;
+        found(into, |name| name.contains(".orig.tar."), &what)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -97,6 +107,21 @@ impl Apt {
         command.env("APT_CONFIG", self.dir.join("apt.conf"));
         command
     }
+}
+
+/// What a download that went well has left.
+fn found(into: &Path, is: impl Fn(&str) -> bool, what: &str) -> Step<PathBuf> {
+    let mut left = std::fs::read_dir(into).map_err(files::refuse(into))?.flatten();
+    let file = left.find(|entry| is(&entry.file_name().to_string_lossy()));
+    file.map(|entry| entry.path()).ok_or_else(|| {
+        let line = format!("downloading {what} went well and left nothing");
+        crate::class::Refusal::new(Class::Source, line)
+    })
+}
+
+/// Whether a suite is worth asking this mirror for: those of security have mirrors of their own.
+pub fn may_have(mirror: &str, suite: &str) -> bool {
+    suite.ends_with("-security") == mirror.contains("security")
 }
 
 fn configuration(dir: &Path, acquire: &str, root: bool) -> String {
@@ -128,11 +153,11 @@ fn configuration(dir: &Path, acquire: &str, root: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The Repo-URI fields of `apt-get indextargets`, once each, without security mirrors.
+/// The Repo-URI fields of `apt-get indextargets`, once each.
 fn parse_mirrors(text: &str) -> Vec<String> {
     let mut mirrors: Vec<String> = Vec::new();
     for uri in text.lines().filter_map(|l| l.strip_prefix("Repo-URI: ")).map(str::trim) {
-        if !uri.contains("security") && !mirrors.iter().any(|m| m == uri) {
+        if !mirrors.iter().any(|m| m == uri) {
             mirrors.push(uri.to_owned());
         }
     }
@@ -161,7 +186,7 @@ mod tests {
            &["http://a.example/debian/"])]
     #[case("Repo-URI: http://x.example/node\nRepo-URI: http://a.example/debian-security/\n\
             Repo-URI: http://a.example/debian\n",
-           &["http://a.example/debian", "http://x.example/node"])]
+           &["http://a.example/debian", "http://x.example/node", "http://a.example/debian-security/"])]
     fn mirrors_of_indextargets(#[case] text: &str, #[case] want: &[&str]) {
         assert_eq!(parse_mirrors(text), want);
     }

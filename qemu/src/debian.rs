@@ -2,17 +2,19 @@
 //! The kernel source of Debian's `linux-source-X.Y` package, found through the machine's mirrors.
 
 use crate::apt::{self, Apt};
+use crate::bases::{Listed, Source};
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
 use crate::files::{self, read_stamp, refuse, write_stamp};
-use crate::run::{self, command};
+use crate::run::{self, Tick, command};
 use crate::source::{self, Base};
 use crate::ui::Ui;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-const SUITES: &[&str] = &["trixie-backports", "forky", "sid"];
 const PREFIX: &str = "linux-source-";
+/// The source package.
+const ORIG: &str = "linux";
 const SET_KERNEL: &str =
     "set KERNEL= to a kernel's git tree, unpacked tree or tarball and run it again";
 
@@ -42,8 +44,9 @@ pub enum Found {
     Instead(Vec<Candidate>),
 }
 
-/// The tree for `base` ("7.3"): from the cache, else from the first suite that has it.
-pub fn find(cache: &Cache, base: &str, ui: &mut Ui) -> Step<Found> {
+/// The tree for a base: from the cache, else from the first suite that has it.
+pub fn find(cache: &Cache, listed: &Listed, ui: &mut Ui) -> Step<Found> {
+    let base = &listed.kernel;
     if let Some(ready) = cached(cache, base) {
         return Ok(Found::Ready(ready));
     }
@@ -54,8 +57,8 @@ pub fn find(cache: &Cache, base: &str, ui: &mut Ui) -> Step<Found> {
         return Err(Refusal::new(Class::Source, line));
     }
     let (mut others, mut answered) = (Vec::new(), false);
-    for suite in SUITES {
-        for mirror in &mirrors {
+    for suite in &listed.suites {
+        for mirror in mirrors.iter().filter(|mirror| apt::may_have(mirror, suite)) {
             let apt = Apt::new(cache.temp()?)?;
             let fetched = apt.fetch_lists(mirror, suite, &mut || {
                 ui.progress(|| format!("asking a Debian mirror for {suite}"))
@@ -64,8 +67,12 @@ pub fn find(cache: &Cache, base: &str, ui: &mut Ui) -> Step<Found> {
                 continue;
             }
             answered = true;
-            let offers = offers(&apt, suite, mirror)?;
-            let own = offers.iter().find(|c| c.package == format!("{PREFIX}{base}")).cloned();
+            let mut offers = offers(&apt, suite, mirror)?;
+            if listed.source == Source::Orig {
+                offers = origs(&apt, base, suite, mirror)?;
+            }
+            let wanted = [format!("{PREFIX}{base}"), ORIG.to_owned()];
+            let own = offers.iter().find(|c| wanted.contains(&c.package)).cloned();
             if let Some(own) = own {
                 return fetch(cache, base, &own, ui).map(Found::Ready);
             }
@@ -107,10 +114,14 @@ pub fn fetch(cache: &Cache, base: &str, candidate: &Candidate, ui: &mut Ui) -> S
     if !kept.is_file() {
         let into = cache.temp()?;
         ui.note(&format!("downloading {package} {version} from {suite}"));
-        let deb = apt.download(package, version, &into, &mut || {
+        let tick: Tick = &mut || {
             ui.progress(|| format!("downloading {package}: {} MB", megabytes(&into)))
-        })?;
-        files::rename(&deb, &kept)?;
+        };
+        let file = match package.as_str() {
+            ORIG => apt.download_orig(package, version, &into, tick)?,
+            _ => apt.download(package, version, &into, tick)?,
+        };
+        files::rename(&file, &kept)?;
     }
     let sha256 = cache.hash_of(&kept)?;
     let place = cache.path(tree_name(&sha256));
@@ -135,6 +146,10 @@ pub fn forget(cache: &Cache, base: &str) -> Step<()> {
 fn unpack(cache: &Cache, deb: &Path, package: &str, place: &Path, ui: &mut Ui) -> Step<()> {
     let dir = cache.temp()?;
     let tick = |ui: &mut Ui| ui.progress(|| format!("unpacking {package}"));
+    if package == ORIG {
+        source::untar(deb, &dir, &mut || tick(ui))?;
+        return files::rename(&source::top_folder(&dir)?, place);
+    }
     let mut extract = command("dpkg-deb");
     extract.arg("-x").arg(deb).arg(dir.as_os_str());
     run::check(&mut extract, Class::Source, "dpkg-deb -x", &mut || tick(ui))?;
@@ -152,6 +167,19 @@ fn offers(apt: &Apt, suite: &str, mirror: &str) -> Step<Vec<Candidate>> {
         }
     }
     Ok(offers)
+}
+
+/// The source packages of this kernel. What apt says of a source package is its binary packages' lines,
+/// and the one of its own, "source".
+fn origs(apt: &Apt, base: &str, suite: &str, mirror: &str) -> Step<Vec<Candidate>> {
+    let own = apt.versions(ORIG)?.into_iter().filter(|version| {
+        version.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
+    });
+    let candidate = |version| {
+        let (package, suite, mirror) = (ORIG.to_owned(), suite.to_owned(), mirror.to_owned());
+        Candidate { package, version, suite, mirror }
+    };
+    Ok(own.map(candidate).collect())
 }
 
 /// Newest X.Y first, each once: the first suite that has it wins.
@@ -174,7 +202,7 @@ pub fn tree_name(sha256: &str) -> String {
 
 fn describe(cache: &Cache, base: &str, from: &Unpacked) -> Base {
     let Unpacked { package, version, sha256, kernel } = from;
-    let instead = (*package != format!("{PREFIX}{base}"))
+    let instead = (package != ORIG && *package != format!("{PREFIX}{base}"))
         .then(|| format!("Debian has no {PREFIX}{base} any more: using {package} {version}"));
     Base {
         id: format!("debian {version} {sha256}"),

@@ -16,8 +16,13 @@ pub struct Fragment {
 
 impl Fragment {
     /// `qemu/kernel.config`, followed by what `CONFIG=` names: a file, or `<name>` for
-    /// `qemu/<name>.config`.
-    pub fn find(repo: &Path, given: Option<&str>) -> Step<Fragment> {
+    /// `qemu/<name>.config`; without the options that the base does not have.
+    pub fn find(repo: &Path, given: Option<&str>, lacking: &[String]) -> Step<Fragment> {
+        let Fragment { name, text } = Fragment::whole(repo, given)?;
+        Ok(Fragment { name, text: without(&text, lacking) })
+    }
+
+    fn whole(repo: &Path, given: Option<&str>) -> Step<Fragment> {
         let mut text = files::read_text(&repo.join("qemu/kernel.config"))?;
         let Some(given) = given else { return Ok(Fragment { name: "default".into(), text }) };
         let named = repo.join("qemu").join(format!("{given}.config"));
@@ -34,6 +39,13 @@ impl Fragment {
         let name = if ours { given.into() } else { crate::source::name_for(&full) };
         Ok(Fragment { name, text })
     }
+}
+
+/// The text without the lines of these options, which are named without CONFIG_.
+fn without(text: &str, lacking: &[String]) -> String {
+    let names: Vec<String> = lacking.iter().map(|name| format!("CONFIG_{name}")).collect();
+    let kept = |line: &&str| !options(line).keys().any(|name| names.iter().any(|n| n == name));
+    text.lines().filter(kept).map(|line| format!("{line}\n")).collect()
 }
 
 /// Option and value of each line; "n" for "is not set". A later line wins, as in Kconfig.
@@ -77,6 +89,12 @@ mod tests {
 
     const GOT: &str =
         "# Automatic\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S=\"x=y\"\nCONFIG_M=m\n";
+
+    #[test]
+    fn what_a_base_lacks_is_not_asked_for() {
+        let text = "# about\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_AB=y\n";
+        assert_eq!(without(text, &["A".into(), "B".into()]), "# about\nCONFIG_AB=y\n");
+    }
 
     #[rstest]
     #[case("CONFIG_A=y\nCONFIG_S=\"x=y\"\n", &[])]

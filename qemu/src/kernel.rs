@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! From a request to a built kernel: source, series, config, build.
 
+use crate::bases::{self, Listed};
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
 use crate::config::{self, Identity};
@@ -101,7 +102,8 @@ pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
 /// All steps to a built kernel. The cache stays locked until the process ends, so that no other
 /// run rebuilds the kernel that this one boots.
 pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
-    let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
+    let lacking = bases::find(&request.repo, &request.base)?.options;
+    let fragment = Fragment::find(&request.repo, request.config.as_deref(), &lacking)?;
     let (Patched { cache, base, series, applied }, line) = patch(request, ui)?;
     let identity = Identity::of(&base, &applied, &fragment)?;
     let own = format!("work-{}-{}-{}", base.origin, series.key, fragment.name);
@@ -143,7 +145,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
 fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
     // What can be wrong in the request is said before anything is fetched.
     let series = Series::find(&request.repo, request.series.as_deref(), &request.base)?;
-    let wanted = base_version(request)?;
+    let wanted = bases::find(&request.repo, &request.base)?;
 
     ui.begin("source");
     let cache = Cache::open(ui)?;
@@ -162,7 +164,7 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
 
     ui.begin("series");
     // A user's tree may have moved on; our own base may not.
-    let own = request.kernel.as_ref().and(debian::cached(&cache, &wanted)).map(|own| own.tree);
+    let own = request.kernel.as_ref().and(debian::cached(&cache, &wanted.kernel)).map(|own| own.tree);
     let manner = match request.kernel {
         Some(_) => Manner::Merge { own: own.as_deref() },
         None => Manner::Strict,
@@ -188,21 +190,22 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
 /// The newest of Debian's other versions that the series applies to.
 fn instead(
     cache: &Cache,
-    wanted: &str,
+    wanted: &Listed,
     series: &Series,
     others: Vec<debian::Candidate>,
     ui: &mut Ui,
 ) -> Step<Base> {
+    let kernel = &wanted.kernel;
     ui.note(&format!(
-        "linux-source-{wanted} has left Debian's archive: trying newer and older ones"
+        "linux-source-{kernel} has left Debian's archive: trying newer and older ones"
     ));
     let mut tried = Vec::new();
     for candidate in others.iter().take(TRIES) {
-        let base = debian::fetch(cache, wanted, candidate, ui)?;
+        let base = debian::fetch(cache, kernel, candidate, ui)?;
         match series.apply(cache, &base, Manner::Strict) {
             Ok(_) => return Ok(base),
             Err(refusal) if refusal.class == Class::Series => {
-                debian::forget(cache, wanted)?;
+                debian::forget(cache, kernel)?;
                 ui.note(&format!("not {}: {}", base.name, refusal.line));
                 tried.push(base.version);
             }
@@ -210,32 +213,11 @@ fn instead(
         }
     }
     let line = format!(
-        "linux-source-{wanted} has left Debian's archive, and the series applies to none of {}; \
-         set KERNEL= to a Linux {wanted} tree",
+        "linux-source-{kernel} has left Debian's archive, and the series applies to none of {}; \
+         set KERNEL= to a Linux {kernel} tree",
         tried.join(", ")
     );
     Err(Refusal::new(Class::Series, line))
-}
-
-/// The content of `patches/<base>/base`: "7.3".
-fn base_version(request: &Request) -> Step<String> {
-    let path = request.repo.join("patches").join(&request.base).join("base");
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        let line = format!(
-            "BASE={}: {}: {e}; give the name of a folder in patches/",
-            request.base,
-            path.display()
-        );
-        Refusal::new(Class::Usage, line)
-    })?;
-    let version = text.trim();
-    let number = |part: &str| part.parse::<u32>().is_ok();
-    if version.split_once('.').is_some_and(|(x, y)| number(x) && number(y)) {
-        Ok(version.to_owned())
-    } else {
-        let line = format!("{}: {version:?} is no X.Y", path.display());
-        Err(Refusal::new(Class::Usage, line))
-    }
 }
 
 /// "1 patch", "2 patches"

@@ -3,6 +3,7 @@
 //! against a million damaged streams.
 
 mod apt;
+mod bases;
 mod build;
 pub mod cache;
 pub mod class;

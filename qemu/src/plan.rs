@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! Which tests a run must report, and what is predicted of each: the host's own copy.
 
+use crate::bases;
 use crate::class::{Class, Refusal, Step};
 use crate::fragment::Fragment;
 use crate::kernel::Request;
@@ -27,7 +28,8 @@ impl Plan {
     /// What `SERIES=`, `FILTER=` and the machine's variables ask for. Refuses (class usage) a filter
     /// that selects nothing and a machine that is too small.
     pub fn of(request: &Request) -> Step<Plan> {
-        let fragment = Fragment::find(&request.repo, request.config.as_deref())?;
+        let base = bases::find(&request.repo, &request.base)?;
+        let fragment = Fragment::find(&request.repo, request.config.as_deref(), &base.options)?;
         let (cpus, memory) = (request.cpus.map(Into::into), request.memory_mib.map(Into::into));
         let machine = Wants::parse(&fragment.text)?.settle(cpus, memory)?;
         // A series that can't be read is refused by the step that applies it.
@@ -40,7 +42,8 @@ impl Plan {
         let filter = request.filter.as_deref().unwrap_or_default();
         let tests = cases::all().into_iter().filter(|test| test.name().contains(filter));
         let table = Table::own().map_err(|line| Refusal::new(Class::Internal, line))?;
-        let facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
+        let mut facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
+        facts.features.retain(|name| !base.features.iter().any(|lacking| lacking == name));
         let (mut expected, mut rows) = (Vec::new(), Vec::<(String, usize)>::new());
         for test in tests {
             let predicted = facts.predict(&table, &test);

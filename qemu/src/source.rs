@@ -95,7 +95,7 @@ fn tarball(cache: &Cache, path: &Path, ui: &mut Ui) -> Step<Base> {
 }
 
 /// The one folder that a tarball holds, or the place it was unpacked to.
-fn top_folder(dir: &Path) -> Step<PathBuf> {
+pub fn top_folder(dir: &Path) -> Step<PathBuf> {
     let entries = std::fs::read_dir(dir).map_err(files::refuse(dir))?;
     let entries: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     Ok(match entries.as_slice() {
