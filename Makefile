@@ -18,6 +18,9 @@ help:
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
 #: make faults      plants each fault of ci/faults in turn; the suite must notice
+#: make prove       puts errors into the model, and into the kernel; each must be found by the model's
+#:                  tests, and shown by the C program that they print
+#: make man-pages   the man pages as their maintainer gets them: am, lint, rendered
 #: make bench       speed, each figure beside what it is compared with
 #:
 #: FILTER=text      only the tests whose name has it
@@ -59,7 +62,14 @@ harder:
 sites faults:
 	@ci/plant-faults $@
 
+prove:
+	@ci/prove-model model
+	@ci/prove-model kernel
+
+man-pages:
+	@ci/check-man-pages
+
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test selftest series harder sites faults bench
+.PHONY: help qemu-test test selftest series harder sites faults prove man-pages bench
