@@ -18,6 +18,8 @@ pub struct Listed {
     #[serde(default)]
     pub options: Vec<String>,
     #[serde(default)]
+    pub also: Vec<String>,
+    #[serde(default)]
     pub features: Vec<String>,
 }
 

@@ -169,17 +169,21 @@ fn offers(apt: &Apt, suite: &str, mirror: &str) -> Step<Vec<Candidate>> {
     Ok(offers)
 }
 
-/// The source packages of this kernel. What apt says of a source package is its binary packages' lines,
-/// and the one of its own, "source".
+/// The source packages of this kernel, the newest first.
 fn origs(apt: &Apt, base: &str, suite: &str, mirror: &str) -> Step<Vec<Candidate>> {
-    let own = apt.versions(ORIG)?.into_iter().filter(|version| {
-        version.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
-    });
+    let mut own = apt.versions(ORIG)?;
+    own.retain(|version| version.strip_prefix(base).is_some_and(|rest| rest.starts_with('.')));
+    own.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
     let candidate = |version| {
         let (package, suite, mirror) = (ORIG.to_owned(), suite.to_owned(), mirror.to_owned());
         Candidate { package, version, suite, mirror }
     };
-    Ok(own.map(candidate).collect())
+    Ok(own.into_iter().map(candidate).collect())
+}
+
+/// 6, 18, 5, 1, 13, 1 of 6.18.5-1~bpo13+1: to be compared one by one.
+fn numbers(version: &str) -> Vec<u64> {
+    version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
 /// Newest X.Y first, each once: the first suite that has it wins.
@@ -233,6 +237,12 @@ mod tests {
     #[case("linux-source", None)]
     fn names(#[case] package: &str, #[case] want: Option<(u32, u32)>) {
         assert_eq!(series_of(package), want);
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(numbers("6.18.15-1~bpo13+1") > numbers("6.18.5-1~bpo13+1"));
+        assert!(numbers("6.18.5-2") > numbers("6.18.5-1~bpo13+1"));
     }
 
     #[test]

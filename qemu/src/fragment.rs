@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The options that are asked for, and what became of them.
 
+use crate::bases::Listed;
 use crate::class::{Class, Refusal, Step};
 use crate::files;
 use std::collections::BTreeMap;
@@ -16,10 +17,11 @@ pub struct Fragment {
 
 impl Fragment {
     /// `qemu/kernel.config`, followed by what `CONFIG=` names: a file, or `<name>` for
-    /// `qemu/<name>.config`; without the options that the base does not have.
-    pub fn find(repo: &Path, given: Option<&str>, lacking: &[String]) -> Step<Fragment> {
+    /// `qemu/<name>.config`; without the options that the base does not have, and with its own.
+    pub fn find(repo: &Path, given: Option<&str>, base: &Listed) -> Step<Fragment> {
         let Fragment { name, text } = Fragment::whole(repo, given)?;
-        Ok(Fragment { name, text: without(&text, lacking) })
+        let also = base.also.iter().map(|line| format!("{line}\n"));
+        Ok(Fragment { name, text: without(&text, &base.options) + &also.collect::<String>() })
     }
 
     fn whole(repo: &Path, given: Option<&str>) -> Step<Fragment> {

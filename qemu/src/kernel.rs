@@ -102,8 +102,8 @@ pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
 /// All steps to a built kernel. The cache stays locked until the process ends, so that no other
 /// run rebuilds the kernel that this one boots.
 pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
-    let lacking = bases::find(&request.repo, &request.base)?.options;
-    let fragment = Fragment::find(&request.repo, request.config.as_deref(), &lacking)?;
+    let listed = bases::find(&request.repo, &request.base)?;
+    let fragment = Fragment::find(&request.repo, request.config.as_deref(), &listed)?;
     let (Patched { cache, base, series, applied }, line) = patch(request, ui)?;
     let identity = Identity::of(&base, &applied, &fragment)?;
     let own = format!("work-{}-{}-{}", base.origin, series.key, fragment.name);

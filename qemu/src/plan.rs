@@ -29,7 +29,7 @@ impl Plan {
     /// that selects nothing and a machine that is too small.
     pub fn of(request: &Request) -> Step<Plan> {
         let base = bases::find(&request.repo, &request.base)?;
-        let fragment = Fragment::find(&request.repo, request.config.as_deref(), &base.options)?;
+        let fragment = Fragment::find(&request.repo, request.config.as_deref(), &base)?;
         let (cpus, memory) = (request.cpus.map(Into::into), request.memory_mib.map(Into::into));
         let machine = Wants::parse(&fragment.text)?.settle(cpus, memory)?;
         // A series that can't be read is refused by the step that applies it.
