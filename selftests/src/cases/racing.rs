@@ -160,7 +160,6 @@ pub const CASES: &[Case] = &[
         name: "ftruncate_grow",
         about: "no ftruncate(2) makes the file longer once F_ADD_SEALS has returned",
         rules: &[5],
-        on: BOTH,
         under: NO_GROW,
         op: |f| resizes(f, &GROWN, |turn| 3 + 2 * turn),
         ..RACING
@@ -169,7 +168,6 @@ pub const CASES: &[Case] = &[
         name: "ftruncate_shrink",
         about: "no ftruncate(2) makes the file shorter once F_ADD_SEALS has returned",
         rules: &[5],
-        on: BOTH,
         under: NO_SHRINK,
         op: |f| resizes(f, &SHRUNK, |turn| RACE.turns - turn),
         ..RACING

@@ -160,10 +160,11 @@ pub fn ways(kind: Kind, seals: u32, extent: Extent) -> impl Iterator<Item = (usi
         (Extent::Pairs, Kind::Shmem) => turn * doors..(turn + 1) * doors,
         (Extent::Pairs, _) => turn..turn + 1,
     };
-    ways.map(move |way| match extent {
-        Extent::Full => (way / mapped, way % mapped),
-        // And not the same mapping with the same low bits of a set each time.
-        Extent::Pairs => (way % doors, (way + way / mapped) % mapped),
+    ways.map(move |way| match (extent, kind) {
+        (Extent::Full, _) => (way / mapped, way % mapped),
+        (Extent::Pairs, Kind::Shmem) => (way % doors, way % mapped),
+        // One for each set: not the same mapping with the same low bits of it each time.
+        (Extent::Pairs, _) => (way % doors, (way + way / mapped) % mapped),
     })
 }
 

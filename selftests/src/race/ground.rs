@@ -27,6 +27,8 @@ struct Ground {
     /// The last round that the other thread has done with.
     done: AtomicUsize,
     over: AtomicBool,
+    /// Whether both threads are on the same one.
+    one_cpu: bool,
 }
 
 /// How the other thread's part of a round went.
@@ -55,9 +57,9 @@ impl Race {
         f: &World,
         make: impl FnOnce() -> Result<A, String> + Send,
     ) -> Got {
-        let ground = Ground::new();
-        let (tell, told) = sync_channel(1);
         let cpus = cpus().unwrap_or_else(|errno| panic!("sched_getaffinity: {errno:?}"));
+        let ground = Ground::new(cpus.len() < 2);
+        let (tell, told) = sync_channel(1);
         let mut tally = Tally::default();
         let outcome = std::thread::scope(|scope| {
             let ground = &ground;
@@ -107,7 +109,7 @@ impl Race {
         tell: &SyncSender<Result<Part, Halt>>,
     ) {
         for number in 1.. {
-            await_that(|| ground.round.load(SeqCst) == number || ground.is_over());
+            ground.wait(|| ground.round.load(SeqCst) == number || ground.is_over());
             if ground.is_over() {
                 return;
             }
@@ -133,7 +135,7 @@ impl Race {
         for turn in 0..self.turns {
             ground.begun.store(turn + 1, SeqCst);
             if self.refused && turn + 1 == self.turns {
-                await_that(|| ground.phase() == Phase::Sealed || ground.is_over());
+                ground.wait(|| ground.phase() == Phase::Sealed || ground.is_over());
             }
             let (begun, began) = (ground.phase(), sys::ticks());
             let took = act(file, turn)?;
@@ -191,7 +193,7 @@ impl Race {
         let is_done = || ground.done.load(SeqCst) >= number;
         // Not the last one, which waits for the seal if that refuses it.
         let turns = 1 + dice.below((self.turns - usize::from(self.refused)).min(3));
-        await_that(|| ground.begun.load(SeqCst) >= turns || is_done());
+        ground.wait(|| ground.begun.load(SeqCst) >= turns || is_done());
         // At any moment of a turn, and a little later.
         let wait = dice.below(ground.takes.load(SeqCst) as usize * 5 / 4 + 1);
         let began = sys::ticks();
@@ -203,7 +205,7 @@ impl Race {
         ground.enter(Phase::Sealed);
         self.mark(round);
         let first = self.look(&round.fd).map_err(Halt::broken("looking at the file"))?;
-        await_that(is_done);
+        ground.wait(is_done);
         let part = told.try_recv();
         let part = part.map_err(|_| Halt::Broken("the other thread is gone".into()))?;
         let part = both(sealed, part)?;
@@ -219,11 +221,11 @@ impl Race {
 }
 
 impl Ground {
-    fn new() -> Ground {
+    fn new(one_cpu: bool) -> Ground {
         let zero = || AtomicUsize::new(0);
         let (round, phase, begun, done) = (zero(), zero(), zero(), zero());
         let (takes, over) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ground { file: RwLock::new(None), round, phase, begun, takes, done, over }
+        Ground { file: RwLock::new(None), round, phase, begun, takes, done, over, one_cpu }
     }
 
     /// The round begins with this file.
@@ -263,6 +265,21 @@ impl Ground {
         self.takes.store((7 * before + took).div_ceil(8), SeqCst);
     }
 
+    /// Waits awake, as who sleeps is late; but not for long: the other thread's CPU may be one of a
+    /// guest's, and this one's in its way on a busy host.
+    fn wait(&self, holds: impl Fn() -> bool) {
+        for turn in 1u32.. {
+            if holds() {
+                return;
+            }
+            match turn {
+                _ if self.one_cpu => std::thread::yield_now(),
+                ..AWAKE => std::hint::spin_loop(),
+                _ => std::thread::sleep(NAP),
+            }
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.over.load(SeqCst)
     }
@@ -276,17 +293,6 @@ fn both(sealed: Result<(), Halt>, part: Result<Part, Halt>) -> Result<Part, Halt
             Err(Halt::Wrong(format!("{sealer}; and {other}")))
         }
         (Err(halt), Ok(_)) | (Err(halt @ Halt::Broken(_)), _) | (_, Err(halt)) => Err(halt),
-    }
-}
-
-/// Waits awake, as who sleeps is late; but not for long: the other thread's CPU may be one of a guest's,
-/// and this one's in its way on a busy host.
-fn await_that(holds: impl Fn() -> bool) {
-    for turn in 1u32.. {
-        if holds() {
-            return;
-        }
-        if turn < AWAKE { std::hint::spin_loop() } else { std::thread::sleep(NAP) }
     }
 }
 
