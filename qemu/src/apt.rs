@@ -52,7 +52,8 @@ impl Apt {
     pub fn fetch_lists(&self, mirror: &str, suite: &str, tick: Tick) -> Step<bool> {
         let keyring = KEYRINGS.iter().find(|k| Path::new(k).exists());
         let signed = keyring.map_or(String::new(), |k| format!("[signed-by={k}] "));
-        let line = format!("deb {signed}{mirror} {suite} main\ndeb-src {signed}{mirror} {suite} main\n");
+        let line =
+            format!("deb {signed}{mirror} {suite} main\ndeb-src {signed}{mirror} {suite} main\n");
         files::write(&self.dir.join("sources.list"), line.as_bytes())?;
         let mut update = self.command("apt-get");
         let out = run::output(update.args(["update", "-qq", "--error-on=any"]), tick)?;

@@ -114,9 +114,8 @@ pub fn fetch(cache: &Cache, base: &str, candidate: &Candidate, ui: &mut Ui) -> S
     if !kept.is_file() {
         let into = cache.temp()?;
         ui.note(&format!("downloading {package} {version} from {suite}"));
-        let tick: Tick = &mut || {
-            ui.progress(|| format!("downloading {package}: {} MB", megabytes(&into)))
-        };
+        let tick: Tick =
+            &mut || ui.progress(|| format!("downloading {package}: {} MB", megabytes(&into)));
         let file = match package.as_str() {
             ORIG => apt.download_orig(package, version, &into, tick)?,
             _ => apt.download(package, version, &into, tick)?,

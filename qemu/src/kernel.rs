@@ -164,7 +164,8 @@ fn patch(request: &Request, ui: &mut Ui) -> Step<(Patched, String)> {
 
     ui.begin("series");
     // A user's tree may have moved on; our own base may not.
-    let own = request.kernel.as_ref().and(debian::cached(&cache, &wanted.kernel)).map(|own| own.tree);
+    let own =
+        request.kernel.as_ref().and(debian::cached(&cache, &wanted.kernel)).map(|own| own.tree);
     let manner = match request.kernel {
         Some(_) => Manner::Merge { own: own.as_deref() },
         None => Manner::Strict,

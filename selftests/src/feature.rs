@@ -6,7 +6,8 @@ use crate::need;
 use crate::sys::{self, Map, RO, Sys, mfd, seal};
 use libc::MAP_SHARED;
 use nix::errno::Errno::EPERM;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 /// One of them. A new one is a line of [`FEATURES`].
 pub struct Feature {
@@ -42,6 +43,26 @@ pub const FEATURES: &[Feature] = &[
         means: "memfds may have large folios, and write(2) is cut into pieces at the largest, not at pages",
         probe: || folio_writes() == Err(EPERM),
     },
+    Feature {
+        name: "live_update",
+        means: "memfds can be preserved over a live update",
+        probe: || crate::luo::missing().is_none(),
+    },
+    Feature {
+        name: "iommufd_map_file",
+        means: "iommufd maps a file for a device",
+        probe: || crate::iommufd::missing().is_none(),
+    },
+    Feature {
+        name: "seal_before_buffer",
+        means: "write(2) looks at the seals before it touches the buffer",
+        probe: || seal_before_buffer() == Err(EPERM),
+    },
+    Feature {
+        name: "hugetlb_forced",
+        means: "a debugger writes to private read-only mappings of hugetlbfs as to others",
+        probe: || hugetlb_forced().is_ok(),
+    },
 ];
 
 /// The names of those that the running kernel has.
@@ -76,4 +97,21 @@ fn folio_writes() -> Sys {
     let fd = page()?;
     sys::add_seals(&fd, seal::GROW)?;
     sys::pwritev2(&fd, b"test", 4094, 0)
+}
+
+/// A write of what is not mapped.
+fn seal_before_buffer() -> Sys {
+    let fd = page()?;
+    sys::add_seals(&fd, seal::WRITE)?;
+    sys::call(libc::SYS_pwrite64, [fd.as_raw_fd() as usize, crate::calls::UNMAPPED, 1, 0, 0, 0])
+}
+
+/// A byte written by /proc/self/mem.
+fn hugetlb_forced() -> std::io::Result<()> {
+    let page = crate::kind::Kind::Hugetlb.page();
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::HUGETLB)?;
+    nix::unistd::ftruncate(&fd, page as i64)?;
+    let map = Map::new(page, RO, libc::MAP_PRIVATE, &fd, 0)?;
+    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem")?;
+    memory.write_all_at(b"x", map.addr() as u64)
 }

@@ -74,17 +74,17 @@ impl Space {
 
     /// IOMMU_IOAS_MAP_FILE of the whole file, for a device that reads, and writes if `writable`.
     pub fn map(&self, world: &World, writable: bool) -> Sys<u64> {
-        let mut map = IoasMapFile {
-            size: size_of::<IoasMapFile>() as u32,
-            flags: MAP_READABLE | if writable { MAP_WRITEABLE } else { 0 },
-            ioas: self.id,
-            fd: world.fd.as_raw_fd(),
-            start: 0,
-            length: world.size as u64,
-            iova: 0,
-        };
+        let flags = if writable { MAP_WRITEABLE } else { 0 };
+        let fd = world.fd.as_raw_fd();
+        let mut map = IoasMapFile { fd, ..self.whole(flags, world.size) };
         ioctl(&self.iommufd, IOAS_MAP_FILE, &raw mut map as usize)?;
         Ok(map.iova)
+    }
+
+    fn whole(&self, flags: u32, length: usize) -> IoasMapFile {
+        let (size, flags) = (size_of::<IoasMapFile>() as u32, MAP_READABLE | flags);
+        let length = length as u64;
+        IoasMapFile { size, flags, ioas: self.id, fd: -1, start: 0, length, iova: 0 }
     }
 
     /// The device stores a byte.
@@ -109,6 +109,17 @@ impl Space {
         };
         test.run(&self.iommufd).map(|()| 0)
     }
+}
+
+/// Why nothing can be mapped there; none if a file can.
+pub fn missing() -> Option<String> {
+    let space = match Space::new() {
+        Ok(space) => space,
+        Err(why) => return Some(why),
+    };
+    let mut map = IoasMapFile { fd: -1, ..space.whole(0, 0) };
+    let got = ioctl(&space.iommufd, IOAS_MAP_FILE, &raw mut map as usize);
+    (got == Err(Errno::ENOTTY)).then(|| "no IOMMU_IOAS_MAP_FILE in this kernel".into())
 }
 
 impl TestCmd {

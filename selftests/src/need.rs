@@ -96,7 +96,7 @@ impl Need {
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
             Need::Udmabuf => device("/dev/udmabuf"),
-            Need::Iommufd => crate::iommufd::Space::new().err(),
+            Need::Iommufd => crate::iommufd::missing(),
             Need::Fuse => crate::fuse::missing(),
             Need::Loop => crate::loopdev::missing(),
             Need::Swap => crate::swap::missing(),

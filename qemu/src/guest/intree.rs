@@ -31,15 +31,18 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
     }
     let part = folder.join(format!("part-{}-memfd_test", std::process::id()));
     let mut gcc = run::inheriting("gcc");
-    gcc.args(FLAGS)
-        // The uapi folder as it stands in the tree is enough for these two files, and spares
-        // `make headers`.
-        .arg("-I")
-        .arg(&uapi)
-        .args(&sources[..2])
-        .arg("-o")
-        .arg(&part);
+    // The tree's own headers of what is tested, and the machine's of all else: that spares
+    // `make headers`, without which the others of the tree do not always stand alone.
+    let include = folder.join(format!("part-{}-include", std::process::id()));
+    files::mkdir(&include.join("linux"))?;
+    for header in &headers {
+        let name = header.file_name().unwrap_or_default();
+        let place = include.join("linux").join(name);
+        std::fs::copy(header, &place).map_err(files::refuse(&place))?;
+    }
+    gcc.args(FLAGS).arg("-I").arg(&include).args(&sources[..2]).arg("-o").arg(&part);
     let output = run::output(&mut gcc, &mut || ());
+    files::remove(&include)?;
     let unfinished = output.as_ref().map_or(true, |output| !output.status.success());
     let full = unfinished && files::is_full(folder);
     if unfinished {
