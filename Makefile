@@ -24,7 +24,7 @@ help:
 #: make bench       speed, each figure beside what it is compared with
 #:
 #: FILTER=text      only the tests whose name has it
-#: BASE=name        a folder of patches/ (mainline)
+#: BASE=name        a folder of patches/ that patches/bases.toml lists (mainline)
 #: SERIES=folder    patches to apply; none: the stock kernel; hollow: takes the seal, enforces nothing
 #: CONFIG=file      more Kconfig lines, or one of qemu/*.config: @CONFIGS@
 #: KERNEL=path      a Linux git tree, unpacked tree or tarball; unset: Debian's package of the base
