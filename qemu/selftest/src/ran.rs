@@ -112,6 +112,7 @@ fn left_running(farm: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::process::{Command, Stdio};
 
     #[test]
@@ -119,11 +120,14 @@ mod tests {
         let farm = Path::new("/no/such/farm-of-a-test");
         assert_eq!(left_running(farm), None);
         let mut waiting = Command::new("sh");
-        waiting.args(["-c", "read line"]).arg(farm).stdin(Stdio::piped());
-        let mut waiting = waiting.spawn().unwrap();
+        waiting.args(["-c", "echo; read line"]).arg(farm);
+        let mut waiting = waiting.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Its command line is there a little later than it is: when it has said something.
+        let said = waiting.stdout.as_mut().unwrap().read_exact(&mut [0]);
         let found = left_running(farm);
         waiting.kill().unwrap();
         waiting.wait().unwrap();
+        said.unwrap();
         assert!(found.is_some());
     }
 }
