@@ -47,14 +47,15 @@ impl Apt {
         Ok(Apt { dir })
     }
 
-    /// Fetches the lists of `suite` from `mirror`. False if the mirror does not have that suite or
-    /// its signature does not hold.
-    pub fn fetch_lists(&self, mirror: &str, suite: &str, tick: Tick) -> Step<bool> {
+    /// Fetches the lists of `suite` from `mirror`, of its source packages too if `sources`. False if
+    /// the mirror does not have them or their signature does not hold.
+    pub fn fetch_lists(&self, mirror: &str, suite: &str, sources: bool, tick: Tick) -> Step<bool> {
         let keyring = KEYRINGS.iter().find(|k| Path::new(k).exists());
         let signed = keyring.map_or(String::new(), |k| format!("[signed-by={k}] "));
-        let line =
-            format!("deb {signed}{mirror} {suite} main\ndeb-src {signed}{mirror} {suite} main\n");
-        files::write(&self.dir.join("sources.list"), line.as_bytes())?;
+        let kinds: &[&str] = if sources { &["deb", "deb-src"] } else { &["deb"] };
+        let line = |kind: &&str| format!("{kind} {signed}{mirror} {suite} main\n");
+        let lines: String = kinds.iter().map(line).collect();
+        files::write(&self.dir.join("sources.list"), lines.as_bytes())?;
         let mut update = self.command("apt-get");
         let out = run::output(update.args(["update", "-qq", "--error-on=any"]), tick)?;
         if run::full(&out.stderr) {

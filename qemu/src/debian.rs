@@ -56,11 +56,12 @@ pub fn find(cache: &Cache, listed: &Listed, ui: &mut Ui) -> Step<Found> {
             format!("no apt mirror on this machine to fetch {PREFIX}{base} from; {SET_KERNEL}");
         return Err(Refusal::new(Class::Source, line));
     }
+    let sources = listed.source == Source::Orig;
     let (mut others, mut answered) = (Vec::new(), false);
     for suite in &listed.suites {
         for mirror in mirrors.iter().filter(|mirror| apt::may_have(mirror, suite)) {
             let apt = Apt::new(cache.temp()?)?;
-            let fetched = apt.fetch_lists(mirror, suite, &mut || {
+            let fetched = apt.fetch_lists(mirror, suite, sources, &mut || {
                 ui.progress(|| format!("asking a Debian mirror for {suite}"))
             })?;
             if !fetched {
@@ -68,7 +69,7 @@ pub fn find(cache: &Cache, listed: &Listed, ui: &mut Ui) -> Step<Found> {
             }
             answered = true;
             let mut offers = offers(&apt, suite, mirror)?;
-            if listed.source == Source::Orig {
+            if sources {
                 offers = origs(&apt, base, suite, mirror)?;
             }
             let wanted = [format!("{PREFIX}{base}"), ORIG.to_owned()];
@@ -103,7 +104,7 @@ pub fn cached(cache: &Cache, base: &str) -> Option<Base> {
 pub fn fetch(cache: &Cache, base: &str, candidate: &Candidate, ui: &mut Ui) -> Step<Base> {
     let Candidate { package, version, suite, mirror } = candidate;
     let apt = Apt::new(cache.temp()?)?;
-    let fetched = apt.fetch_lists(mirror, suite, &mut || ())?;
+    let fetched = apt.fetch_lists(mirror, suite, package == ORIG, &mut || ())?;
     if !fetched {
         let line =
             format!("the mirror stopped answering for {suite}; run it again, or {SET_KERNEL}");
