@@ -238,7 +238,7 @@ impl Race {
         }
         let old = match (self.map, kind) {
             (Mapped::Not, _) => None,
-            (Mapped::ByWriter(_), Kind::Thp) => Some(aligned(&fd, size, page)?),
+            (Mapped::ByWriter(prot), Kind::Thp) => Some(aligned(&fd, size, page, prot)?),
             (Mapped::ByWriter(prot), _) => Some(Map::new(size, prot, MAP_SHARED, &fd, 0)?),
             (Mapped::ByReader, _) => Some(read_only(&fd, size, page)?),
         };
@@ -373,13 +373,8 @@ fn read_only(fd: &OwnedFd, size: usize, page: usize) -> Sys<Map> {
         nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC,
         nix::sys::stat::Mode::empty(),
     )?;
-    let room = Map::at(0, size + page, libc::PROT_NONE, ANONYMOUS, -1, 0)?;
-    let addr = room.addr().next_multiple_of(page);
-    drop(room);
-    let map = Map::at(addr, size, RO, MAP_SHARED, reader.as_raw_fd(), 0)?;
+    let map = aligned(&reader, size, page, RO)?;
     // What this CPU has just got waits in a list of its own, and can't leave memory; this empties it.
     map.advise(0, size, libc::MADV_COLD)?;
     Ok(map)
 }
-
-const ANONYMOUS: c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

@@ -108,12 +108,12 @@ pub fn sealed_reopened(given: Given, flags: c_int) -> Setup {
 }
 
 /// A shared mapping of these bytes of the file, aligned to `page`.
-pub(crate) fn aligned(fd: &OwnedFd, size: usize, page: usize) -> Sys<Map> {
+pub(crate) fn aligned(fd: &OwnedFd, size: usize, page: usize, prot: c_int) -> Sys<Map> {
     let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let room = Map::at(0, size + page, libc::PROT_NONE, anonymous, -1, 0)?;
     let addr = room.addr().next_multiple_of(page);
     drop(room);
-    Map::at(addr, size, RW, libc::MAP_SHARED, fd.as_raw_fd(), 0)
+    Map::at(addr, size, prot, libc::MAP_SHARED, fd.as_raw_fd(), 0)
 }
 
 impl World {
@@ -122,7 +122,7 @@ impl World {
         let world = World::inherited(given, fd).with_page(page);
         let size = world.size;
         nix::unistd::ftruncate(&world.fd, size as i64).map_err(word)?;
-        let map = aligned(&world.fd, size, page).map_err(word)?;
+        let map = aligned(&world.fd, size, page, RW).map_err(word)?;
         if given.kind == Kind::Thp {
             map.advise(0, size, libc::MADV_HUGEPAGE).map_err(word)?;
         }

@@ -85,7 +85,7 @@ impl Actual {
             Kind::Hugetlb => {}
             // Of one huge page: only a mapping gets one, and only if it is aligned.
             Kind::Thp => {
-                let map = crate::world::aligned(&fd, s.pages.len() * s.page, s.page)?;
+                let map = crate::world::aligned(&fd, s.pages.len() * s.page, s.page, sys::RW)?;
                 map.advise(0, map.len(), libc::MADV_HUGEPAGE)?;
                 map.store(s.page - 1, MARK);
             }
