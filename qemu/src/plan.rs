@@ -3,13 +3,14 @@
 
 use crate::bases;
 use crate::class::{Class, Refusal, Step};
-use crate::fragment::Fragment;
+use crate::fragment::{self, Fragment};
 use crate::kernel::Request;
 use crate::machine::Wants;
 use crate::series::Series;
 use memfd_seals::cases;
 use memfd_seals::deviations::Table;
 use memfd_seals::events::Outcome;
+use memfd_seals::feature::BY_OPTION;
 use memfd_seals::predict::Kernel;
 
 /// The tests of a run, in order.
@@ -44,6 +45,10 @@ impl Plan {
         let table = Table::own().map_err(|line| Refusal::new(Class::Internal, line))?;
         let mut facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
         facts.features.retain(|name| !base.features.iter().any(|lacking| lacking == name));
+        let asked = fragment::options(&fragment.text);
+        let brought = |option| fragment::value_of(&asked, option) == "y";
+        let by_option = |name| BY_OPTION.iter().find(|(feature, _)| *feature == name);
+        facts.features.retain(|name| by_option(*name).is_none_or(|(_, option)| brought(option)));
         let (mut expected, mut rows) = (Vec::new(), Vec::<(String, usize)>::new());
         for test in tests {
             let predicted = facts.predict(&table, &test);

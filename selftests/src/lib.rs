@@ -6,6 +6,7 @@
 //! what each kind of kernel is predicted to do.
 
 mod aio;
+mod ashmem;
 pub mod bless;
 mod calls;
 pub mod case;
@@ -41,6 +42,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod select;
+mod steps;
 mod stranger;
 mod swap;
 pub mod sys;
