@@ -34,6 +34,7 @@ mod luo;
 pub mod mapped;
 pub mod model;
 pub mod need;
+pub mod parity;
 pub mod predict;
 mod program;
 mod race;
