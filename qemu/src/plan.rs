@@ -130,6 +130,19 @@ mod tests {
         }
     }
 
+    #[rstest]
+    #[case(None, Outcome::Skip)]
+    #[case(Some("ashmem"), Outcome::Pass)]
+    fn a_config_brings_what_no_other_kernel_has(
+        #[case] config: Option<&str>,
+        #[case] want: Outcome,
+    ) {
+        let asked = request(None, Some("ashmem::create"));
+        let config = config.map(str::to_owned);
+        let plan = Plan::of(&Request { base: "5.10".into(), config, ..asked }).unwrap();
+        assert_eq!(plan.expected, [("ashmem::create".to_owned(), want)]);
+    }
+
     #[test]
     fn a_filter_selects_as_the_suite_does() {
         let plan = Plan::of(&request(None, Some("replay"))).unwrap();

@@ -8,6 +8,7 @@ use crate::events::Outcome;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::OnceLock;
 
 mod lines;
 pub use lines::{GROUPS, Line, Stronger};
@@ -63,8 +64,9 @@ impl Line {
 
 /// Every test of a row; of one that there is not, none.
 pub fn tests(area: &str, row: &str) -> Vec<Test> {
-    let mine = |test: &Test| test.area == area && test.case.name == row;
-    cases::all().into_iter().filter(mine).collect()
+    static ALL: OnceLock<Vec<Test>> = OnceLock::new();
+    let mine = |test: &&Test| test.area == area && test.case.name == row;
+    ALL.get_or_init(cases::all).iter().filter(mine).copied().collect()
 }
 
 /// An expectation as a cell has it.
@@ -148,8 +150,8 @@ pub const LEGEND: &str = "\
 FW|S|G: F_SEAL_FUTURE_WRITE|SHRINK|GROW. stronger: whose word is worth more to who hands the region
 out; memfd: both seals'; -: they differ, and neither is. Case x is ashmem::x, ashmem_fs_write::x and
 ashmem_older_seals::x, one for each column; x* is tried by the maker and by each who receives it: by
-dup(2), SCM_RIGHTS, fork(2), exec(2), and as another user. x+ is ashmem_alone::x: a memfd has no such
-call.
+dup(2), SCM_RIGHTS, fork(2), exec(2), and as another user. x+ is ashmem_alone::x: no memfd has such
+a call.
 ";
 
 #[cfg(test)]
