@@ -16,6 +16,7 @@ help:
 #: make selftest    breaks the runner on purpose; each breakage must end in its class, in time
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
+#: make parity      ashmem's own driver beside the seal, on 5.10: what each promises, from a run of both
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
 #: make faults      plants each fault of ci/faults in turn; the suite must notice
 #: make prove       puts errors into the model, and into the kernel; each must be found by the model's
@@ -60,6 +61,9 @@ series:
 harder:
 	@ci/harder-kernels
 
+parity:
+	@ci/parity
+
 sites faults:
 	@ci/plant-faults $@
 
@@ -73,4 +77,4 @@ man-pages:
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test selftest series harder sites faults prove man-pages bench
+.PHONY: help qemu-test test selftest series harder parity sites faults prove man-pages bench

@@ -12,6 +12,7 @@ use crate::series::Series;
 use memfd_seals::cases;
 use memfd_seals::deviations::Table;
 use memfd_seals::events::Outcome;
+use memfd_seals::feature::BY_OPTION;
 use memfd_seals::predict::Kernel;
 
 /// The tests of a run, in order.
@@ -52,6 +53,10 @@ impl Plan {
         let mut facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
         let lacks = [&base.features[..], &machine.lacks].concat();
         facts.features.retain(|name| !lacks.iter().any(|lacking| lacking == name));
+        let asked = fragment::options(&text);
+        let brought = |option| fragment::value_of(&asked, option) == "y";
+        let by_option = |name| BY_OPTION.iter().find(|(feature, _)| *feature == name);
+        facts.features.retain(|name| by_option(*name).is_none_or(|(_, option)| brought(option)));
         let (mut expected, mut rows) = (Vec::new(), Vec::<(String, usize)>::new());
         for test in tests {
             let predicted = facts.predict(&table, &test);
@@ -132,6 +137,19 @@ mod tests {
         for fix in Table::own().unwrap().fixes() {
             assert!(subjects.iter().any(|subject| subject == fix), "{fix} is none of {subjects:?}");
         }
+    }
+
+    #[rstest]
+    #[case(None, Outcome::Skip)]
+    #[case(Some("ashmem"), Outcome::Pass)]
+    fn a_config_brings_what_no_other_kernel_has(
+        #[case] config: Option<&str>,
+        #[case] want: Outcome,
+    ) {
+        let asked = request(None, Some("ashmem::create"));
+        let config = config.map(str::to_owned);
+        let plan = Plan::of(&Request { base: "5.10".into(), config, ..asked }).unwrap();
+        assert_eq!(plan.expected, [("ashmem::create".to_owned(), want)]);
     }
 
     #[test]

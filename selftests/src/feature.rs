@@ -21,6 +21,12 @@ pub struct Feature {
 /// The seal that the suite is about.
 pub const FS_WRITE: &str = "fs_write";
 
+/// The regions that Android had before memfd.
+pub const ASHMEM: &str = "ashmem";
+
+/// Those that only a kernel of `CONFIG=` has, with the option that brings each.
+pub const BY_OPTION: &[(&str, &str)] = &[(ASHMEM, "CONFIG_ASHMEM")];
+
 /// All of them.
 pub const FEATURES: &[Feature] = &[
     Feature {
@@ -62,6 +68,11 @@ pub const FEATURES: &[Feature] = &[
         name: "hugetlb_forced",
         means: "a debugger writes to private read-only mappings of hugetlbfs as to others",
         probe: || hugetlb_forced().is_ok(),
+    },
+    Feature {
+        name: ASHMEM,
+        means: "there is /dev/ashmem, and it makes regions",
+        probe: || crate::ashmem::missing().is_none(),
     },
 ];
 

@@ -6,6 +6,7 @@
 //! what each kind of kernel is predicted to do.
 
 mod aio;
+mod ashmem;
 pub mod bless;
 mod calls;
 pub mod case;
@@ -33,6 +34,7 @@ mod luo;
 pub mod mapped;
 pub mod model;
 pub mod need;
+pub mod parity;
 pub mod predict;
 mod program;
 mod race;
@@ -41,6 +43,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod select;
+mod steps;
 mod stranger;
 mod swap;
 pub mod sys;

@@ -4,7 +4,7 @@
 use clap::Parser;
 use memfd_seals::cli::{Cli, say};
 use memfd_seals::cursor::throughput;
-use memfd_seals::{compare, door, init, model, replay};
+use memfd_seals::{compare, door, init, model, parity, replay};
 use std::io::stdout;
 use std::process::ExitCode;
 
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         ["cursor-window"] => throughput::run(&mut stdout()).map(|()| 0),
         ["model", ..] => model(),
         ["compare"] => compare::table().and_then(|text| print(&text)),
+        ["parity", summary] => side_by_side(summary),
         [door::PERFORM, test, fd] => door::performed(test, fd).and_then(|text| print(&text)),
         _ => suite(),
     };
@@ -24,6 +25,15 @@ fn main() -> ExitCode {
         eprintln!("memfd-seals: {line}");
         2
     }))
+}
+
+/// What ashmem promises and what seals do, from the summary.json of a run of both.
+fn side_by_side(summary: &str) -> Result<u8, String> {
+    let text = std::fs::read_to_string(summary).map_err(|error| format!("{summary}: {error}"))?;
+    let table = parity::Run::parse(&text).map_err(|line| format!("{summary}: {line}"))?.table();
+    print(&format!("{}\n{}", table.text, parity::LEGEND))?;
+    table.missing.iter().for_each(|line| eprintln!("memfd-seals: no cell: {line}"));
+    Ok(u8::from(!table.missing.is_empty()))
 }
 
 /// The model, by hand.

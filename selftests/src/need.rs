@@ -24,6 +24,8 @@ pub enum Need {
     Userfaultfd,
     /// /dev/udmabuf.
     Udmabuf,
+    /// /dev/ashmem.
+    Ashmem,
     /// iommufd, and its selftest's access.
     Iommufd,
     /// FUSE with passthrough, and the right to mount it.
@@ -96,6 +98,7 @@ impl Need {
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
             Need::Udmabuf => device("/dev/udmabuf"),
+            Need::Ashmem => crate::ashmem::missing(),
             Need::Iommufd => crate::iommufd::missing(),
             Need::Fuse => crate::fuse::missing(),
             Need::Loop => crate::loopdev::missing(),

@@ -6,6 +6,9 @@ use crate::case::{Case, Test};
 mod advising;
 mod allocate_edges;
 mod allocating;
+mod ashmem;
+mod ashmem_alone;
+mod ashmem_memfd;
 mod asynchronous;
 mod asynchronous_sizes;
 mod attributes;
@@ -119,6 +122,10 @@ const AREAS: &[(&str, &[Case])] = &[
     ("reading", reading::CASES),
     ("attributes", attributes::CASES),
     ("cursor_window", cursor_window::CASES),
+    ("ashmem", ashmem::CASES),
+    ("ashmem_alone", ashmem_alone::CASES),
+    ("ashmem_fs_write", ashmem_memfd::FS_WRITE_CASES),
+    ("ashmem_older_seals", ashmem_memfd::OLDER_CASES),
     ("unaffected", unaffected::CASES),
 ];
 

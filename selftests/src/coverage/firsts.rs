@@ -236,4 +236,10 @@ pub const TABLE: &[Covered] = &[
         by: "",
         rows: &["blocks::loop_*"],
     },
+    Covered {
+        what: "what ashmem's own driver and memfds do when they are asked for the same, step by step",
+        expected: "README.md, Porting from ashmem",
+        by: "",
+        rows: &["ashmem::*", "ashmem_alone::*", "ashmem_fs_write::*", "ashmem_older_seals::*"],
+    },
 ];
