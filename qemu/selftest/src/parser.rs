@@ -147,6 +147,7 @@ impl Good {
             salt: &self.salt,
             release: &self.release,
             cpus: self.cpus,
+            guarantees: self.events.iter().any(|event| matches!(event, Event::Guarantees(_))),
             patterns: &self.patterns,
         });
         verdict.class == Class::Pass
