@@ -95,7 +95,7 @@ def table(caption, stock, patched):
 def boxed(caption, heads, bodies, kind, first="call"):
     """A table in a box of its own, which scrolls where the page must not."""
     return (f'<div class="box" role="region" tabindex="0" aria-label="{text(caption)}"><table class="{kind}">'
-            f'<caption>{text(caption)}</caption><thead><tr><th scope="col">{first}</th>{heads}</tr></thead>'
+            f'<caption><span>{text(caption)}</span></caption><thead><tr><th scope="col">{first}</th>{heads}</tr></thead>'
             f"{bodies}</table></div>")
 
 
