@@ -7,7 +7,11 @@ import hashlib
 import json
 import os
 import sys
-import tomllib
+
+try:
+    import tomllib
+except ModuleNotFoundError:
+    sys.exit("ci/matrix needs Python 3.11 or newer: it has tomllib")
 
 LIST = "patches/bases.toml"
 SUITE = ["Cargo.lock", "Cargo.toml", "selftests/Cargo.toml", "selftests/deviations.toml", "selftests/src"]

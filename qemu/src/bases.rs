@@ -21,13 +21,16 @@ pub struct Listed {
     pub also: Vec<String>,
     #[serde(default)]
     pub features: Vec<String>,
+    /// For ci/matrix: here it is only checked.
     #[serde(default)]
+    #[cfg_attr(not(test), allow(dead_code))]
     pub more: Vec<More>,
 }
 
 /// What else the matrix runs it on: values of the runner's variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(not(test), allow(dead_code))]
 pub struct More {
     pub arch: String,
     pub config: String,
