@@ -15,7 +15,7 @@ except ModuleNotFoundError:
 
 LIST = "patches/bases.toml"
 SUITE = ["Cargo.lock", "Cargo.toml", "selftests/Cargo.toml", "selftests/deviations.toml", "selftests/src"]
-RUNNER = ["qemu/Cargo.toml", "qemu/kernel.config", "qemu/splats.txt", "qemu/src"]
+RUNNER = ["qemu/Cargo.toml", "qemu/arch", "qemu/kernel.config", "qemu/splats.txt", "qemu/src"]
 
 
 @dataclasses.dataclass(frozen=True)

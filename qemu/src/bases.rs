@@ -96,6 +96,8 @@ mod tests {
             for (at, more) in base.more.iter().enumerate() {
                 assert!(["", "x86_64", "arm64"].contains(&more.arch.as_str()), "{more:?}");
                 assert!(["", "32"].contains(&more.abi.as_str()), "{more:?}");
+                let config = repo().join("qemu").join(format!("{}.config", more.config));
+                assert!(more.config.is_empty() || config.is_file(), "{more:?}");
                 assert_ne!(*more, More::default(), "{}: it is run so anyway", base.folder);
                 assert!(!base.more[..at].contains(more), "{more:?} stands twice");
             }
