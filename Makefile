@@ -11,12 +11,14 @@ help:
 	@sed -n 's/@CONFIGS@/$(CONFIGS)/; s/^#: \{0,1\}//p' Makefile
 
 #: make qemu-test   patch, build and boot a kernel, run the suite in it, give a verdict
-#: make test        unit and golden tests, format, clippy, the series against its base, and the
-#:                  last run's KTAP by the kernel's own parser
+#: make test        unit and golden tests, format, clippy, the series against its base, the matrix, and
+#:                  the last run's KTAP by the kernel's own parser
 #: make selftest    breaks the runner on purpose; each breakage must end in its class, in time
 #: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make parity      ashmem's own driver beside the seal, on 5.10: what each promises, from a run of both
+#: make matrix      the suite on every kernel of patches/bases.toml, patched and stock, and guarantees.html:
+#:                  which of them guarantees what; ci/matrix --help: some of them, or the rest
 #: make sites       takes each enforcement out of the series in turn; the suite must notice
 #: make faults      plants each fault of ci/faults in turn; the suite must notice
 #: make prove       puts errors into the model, and into the kernel; each must be found by the model's
@@ -48,6 +50,7 @@ test:
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@$(CARGO) test --quiet
 	@$(CARGO) run --release --quiet -p qemu-test -- apply
+	@ci/with-python ci/check-matrix
 	@ci/with-python ci/check-ktap
 	@$(CARGO) run --release --quiet -p selftest -- refusals::
 
@@ -64,6 +67,9 @@ harder:
 parity:
 	@ci/parity
 
+matrix:
+	@ci/with-python ci/matrix --page guarantees.html
+
 sites faults:
 	@ci/plant-faults $@
 
@@ -77,4 +83,4 @@ man-pages:
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test selftest series harder parity sites faults prove man-pages bench
+.PHONY: help qemu-test test selftest series harder parity matrix sites faults prove man-pages bench

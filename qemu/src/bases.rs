@@ -21,6 +21,20 @@ pub struct Listed {
     pub also: Vec<String>,
     #[serde(default)]
     pub features: Vec<String>,
+    /// For ci/matrix: here it is only checked.
+    #[serde(default)]
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub more: Vec<More>,
+}
+
+/// What else the matrix runs it on: values of the runner's variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(not(test), allow(dead_code))]
+pub struct More {
+    pub arch: String,
+    pub config: String,
+    pub abi: String,
 }
 
 /// What the source comes in.
@@ -78,6 +92,14 @@ mod tests {
             assert!(!base.suites.is_empty(), "{}", base.folder);
             for name in &base.features {
                 assert!(FEATURES.iter().any(|feature| feature.name == name), "{name}");
+            }
+            for (at, more) in base.more.iter().enumerate() {
+                assert!(["", "x86_64", "arm64"].contains(&more.arch.as_str()), "{more:?}");
+                assert!(["", "32"].contains(&more.abi.as_str()), "{more:?}");
+                let config = repo().join("qemu").join(format!("{}.config", more.config));
+                assert!(more.config.is_empty() || config.is_file(), "{more:?}");
+                assert_ne!(*more, More::default(), "{}: it is run so anyway", base.folder);
+                assert!(!base.more[..at].contains(more), "{more:?} stands twice");
             }
         }
     }

@@ -70,6 +70,8 @@ pub struct Kernel {
     /// Of the content the series makes; empty for "none".
     pub series_hash: String,
     pub patches: usize,
+    /// Of the patches' bytes; empty for "none".
+    pub patches_hash: String,
 }
 
 /// A series applied to a base in a scratch repository; no source tree has it yet.
@@ -135,6 +137,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
         if built.unchanged { String::new() } else { format!(", {} objects", built.objects) };
     ui.end(&format!("vmlinux {}{objects}", built.release), built.unchanged);
 
+    let patches_hash = series.hash()?;
     Ok(Kernel {
         target: request.target,
         vmlinux: built.vmlinux,
@@ -147,6 +150,7 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
         series: series.name,
         series_hash: applied.series_hash,
         patches: series.patches.len(),
+        patches_hash,
     })
 }
 

@@ -21,6 +21,8 @@ mod keep;
 pub mod kernel;
 mod machine;
 mod merge;
+#[cfg(test)]
+mod page_tests;
 pub mod plan;
 mod run;
 mod scratch;

@@ -83,8 +83,9 @@ impl Plan {
     /// More arguments of /init.
     pub fn init(&self, request: &Request) -> Vec<String> {
         let require = self.kernel.requires_seal().then(|| "--require-seal".to_owned());
+        let whole = request.filter.is_none().then(|| "--guarantees".to_owned());
         let config = self.machine.init.iter().cloned();
-        require.into_iter().chain(config).chain(request.filter.clone()).collect()
+        require.into_iter().chain(whole).chain(config).chain(request.filter.clone()).collect()
     }
 }
 

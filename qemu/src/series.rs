@@ -95,6 +95,13 @@ impl Series {
         texts.filter_map(|text| subject(&String::from_utf8_lossy(&text))).collect()
     }
 
+    /// A hash of the patches' bytes, in their order; empty without patches.
+    pub fn hash(&self) -> Step<String> {
+        let patches: Vec<Vec<u8>> =
+            self.patches.iter().map(|patch| files::read(patch)).collect::<Step<_>>()?;
+        Ok(if patches.is_empty() { String::new() } else { hash(&patches) })
+    }
+
     /// Whether a kernel has the seal by these patches: they define its number.
     pub fn brings_seal(&self) -> bool {
         const LINE: &[u8] = b"\n+#define F_SEAL_FS_WRITE";

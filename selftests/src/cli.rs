@@ -69,6 +69,9 @@ pub struct Cli {
     /// Before the end, print what kmemleak finds on the console
     #[arg(long)]
     scan_leaks: bool,
+    /// Before the end, tell the event stream what the kernel guarantees under each seal
+    #[arg(long)]
+    guarantees: bool,
     /// As /init, how to end the machine
     #[arg(long, value_enum, default_value = "power-off")]
     end: init::End,
@@ -127,7 +130,7 @@ impl Cli {
             if self.is_for_people() {
                 say(&mut stdout(), &self.summary(&rows, &facts, &guarantees))?;
             }
-            about.guarantees = guarantees.ok();
+            about.guarantees = guarantees;
         }
         let report = report.as_mut().map(|file| file as &mut dyn Write);
         self.files.end(ending, &about, &rows, report)?;
@@ -171,6 +174,7 @@ impl Cli {
             events,
             nonce: nonce.clone(),
             limit,
+            guarantees: self.guarantees,
             last: Box::new(move || init::finish(scan, &nonce)),
         })
     }
@@ -200,12 +204,7 @@ impl Cli {
     }
 
     /// What stands below the tests. Who asked for some of them does not want a table of all seals.
-    fn summary(
-        &self,
-        rows: &[Row],
-        facts: &Facts,
-        guarantees: &Result<compare::Grid, String>,
-    ) -> String {
+    fn summary(&self, rows: &[Row], facts: &Facts, guarantees: &compare::Guarantees) -> String {
         let mut text = area_lines(rows).join("\n") + "\n";
         let asked = &self.libtest;
         if asked.filter.is_none() && asked.skip.is_empty() && self.shard.is_none() {
@@ -216,9 +215,9 @@ impl Cli {
                 if names.is_empty() { "none".into() } else { names.join(", ") }
             };
             text += &format!("\nWhat this kernel ({}) guarantees under each seal:\n\n", release());
-            text += &match guarantees {
-                Ok(grid) => grid.narrow(),
-                Err(why) => format!("not known: {why}\n"),
+            text += &match &guarantees.shmem {
+                Some(grid) => grid.narrow(),
+                None => format!("not known: {}\n", guarantees.why),
             };
             text += "\n-: no such seal. EBUSY: the seal is refused as long as there is such a mapping.\n";
             text += &format!("features: {}; lacking: {}\n", there(true), there(false));

@@ -3,11 +3,11 @@
 //! ones, and what this kernel guarantees under each.
 
 use crate::case::{Given, Got, Stop};
-use crate::child;
 use crate::kind::Kind;
 use crate::sys::{Map, RO, RW, seal};
 use crate::world::{MARK, World, fresh};
-use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED};
+use crate::{child, init, need};
+use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_PRIVATE, MAP_SHARED};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -83,13 +83,20 @@ const ROWS: &[Row] = &[
 ];
 
 /// What the cover letter's table does not have: no column of it differs.
-const EXECUTABLE: Row = ("fchmod() to make executable", |f| {
-    let mode = nix::sys::stat::Mode::from_bits_retain(0o700);
-    word(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0).map_err(Stop::from))
-});
+const MORE: &[Row] = &[
+    ("mmap() private, past EOF: size", |f| match f.mmap_past_eof(RW, MAP_PRIVATE) {
+        Ok(_) => if f.size_is(f.size).is_ok() { "kept" } else { "grows" }.into(),
+        refused => word(refused),
+    }),
+    ("fchmod() to make executable", |f| {
+        let mode = nix::sys::stat::Mode::from_bits_retain(0o700);
+        word(nix::sys::stat::fchmod(&f.fd, mode).map(|()| 0).map_err(Stop::from))
+    }),
+];
 
 /// What the calls gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grid {
     /// The heads of the columns.
     pub seals: Vec<String>,
@@ -98,32 +105,72 @@ pub struct Grid {
 
 /// One call under each seal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Line {
     pub call: String,
     /// "works", an errno, or "-" where the kernel has no such seal.
     pub gives: Vec<String>,
 }
 
-/// The comparison that the cover letter carries. Errors: no memfd at all.
-pub fn table() -> Result<String, String> {
-    Ok(grid(COLUMNS, ROWS)?.text(36, |_| 10))
+/// What a kernel guarantees under each seal, of a memfd on shmem and of one on hugetlbfs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guarantees {
+    pub shmem: Option<Grid>,
+    pub hugetlb: Option<Grid>,
+    /// Why nothing can be said of one; empty if both are there.
+    pub why: String,
 }
 
-/// What the running kernel guarantees under each seal. The calls are made in a child, which a kernel
-/// that does not keep its word may kill. Errors: why nothing can be said.
-pub fn guarantees() -> Result<Grid, String> {
-    let (seals, calls) = ROWS.split_last().expect("there are rows");
-    let rows = [calls, &[EXECUTABLE, *seals]].concat();
-    let said = child::found_out(LIMIT, || {
-        Ok(vec![serde_json::to_string(&grid(SEALS, &rows)?).map_err(|e| e.to_string())?])
+/// The comparison that the cover letter carries. Errors: no memfd at all.
+pub fn table() -> Result<String, String> {
+    Ok(grid(Kind::Shmem, COLUMNS, ROWS)?.text(36, |_| 10))
+}
+
+/// What the running kernel guarantees under each seal.
+pub fn guarantees() -> Guarantees {
+    let mut why = Vec::new();
+    let mut of = |kind: Kind| {
+        let said = guaranteed(kind);
+        why.extend(said.as_ref().err().map(|line| format!("{}: {line}", kind.suffix())));
+        said.ok()
+    };
+    let (shmem, hugetlb) = (of(Kind::Shmem), of(Kind::Hugetlb));
+    Guarantees { shmem, hugetlb, why: why.join("; ") }
+}
+
+/// The calls are made in a child, which a kernel that does not keep its word may kill. Errors: why
+/// nothing can be said.
+fn guaranteed(kind: Kind) -> Result<Grid, String> {
+    if let Some(missing) = need::kind_missing(kind) {
+        return Err(missing);
+    }
+    let said = child::found_out(LIMIT.max(init::limit()), || {
+        let grid = grid(kind, SEALS, &rows())?;
+        Ok(vec![serde_json::to_string(&grid).map_err(|e| e.to_string())?])
     })?;
     serde_json::from_str(&said.concat()).map_err(|error| error.to_string())
 }
 
-/// The calls take milliseconds.
-const LIMIT: Duration = Duration::from_secs(20);
+/// The calls of [`guarantees`].
+fn rows() -> Vec<Row> {
+    let (seals, calls) = ROWS.split_last().expect("there are rows");
+    [calls, MORE, &[*seals]].concat()
+}
+
+/// The calls take milliseconds; the clearing of huge pages, which may have 32 MiB, seconds where there is
+/// no KVM.
+const LIMIT: Duration = Duration::from_secs(60);
 
 impl Grid {
+    /// Whether it has the lines and columns that [`guarantees`] makes, and each cell.
+    pub fn is_whole(&self) -> bool {
+        let calls = self.lines.iter().map(|line| line.call.as_str());
+        self.seals.iter().eq(SEALS.iter().map(|(head, _)| head))
+            && calls.eq(rows().iter().map(|(call, _)| *call))
+            && self.lines.iter().all(|line| line.gives.len() == self.seals.len())
+    }
+
     /// Lines for people, as narrow as the cells allow.
     pub fn narrow(&self) -> String {
         let width = |at: usize| {
@@ -146,10 +193,10 @@ impl Grid {
 }
 
 /// Makes each call on a fresh memfd of each column.
-fn grid(columns: &[Column], rows: &[Row]) -> Result<Grid, String> {
+fn grid(kind: Kind, columns: &[Column], rows: &[Row]) -> Result<Grid, String> {
     let mut lines = Vec::new();
     for (name, call) in rows {
-        let cell = |(_, seals): &Column| cell(*seals, *name == OLDER, *call);
+        let cell = |(_, seals): &Column| cell(kind, *seals, *name == OLDER, *call);
         let gives = columns.iter().map(cell).collect::<Result<_, _>>()?;
         lines.push(Line { call: name.to_string(), gives });
     }
@@ -158,8 +205,13 @@ fn grid(columns: &[Column], rows: &[Row]) -> Result<Grid, String> {
 
 /// What a call gives under seals, on a file that is not executable: F_SEAL_EXEC implies others on one
 /// that is.
-fn cell(seals: u32, mapped: bool, call: fn(&mut World) -> String) -> Result<String, String> {
-    let world = fresh(Given::of(Kind::Shmem))?;
+fn cell(
+    kind: Kind,
+    seals: u32,
+    mapped: bool,
+    call: fn(&mut World) -> String,
+) -> Result<String, String> {
+    let world = fresh(Given::of(kind))?;
     let world = if mapped { world.map(RW)? } else { world };
     let mode = nix::sys::stat::Mode::from_bits_retain(0o600);
     nix::sys::stat::fchmod(&world.fd, mode).map_err(|errno| format!("fchmod: {errno:?}"))?;

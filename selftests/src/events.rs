@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a run tells the outside: one JSON object a line, in this order.
 //!
-//! `hello`, `plan`, then for each test `start`, any `output`, `counted` if it is many in one, `result`, and last `done`.
-//! `done` carries the SHA-256 of every byte before its own line, so that a stream that was cut,
+//! `hello`, `plan`, then for each test `start`, any `output`, `counted` if it is many in one, `result`;
+//! `guarantees` if they are asked for; and last `done`. `done` carries the SHA-256 of every byte before its own line, so that a stream that was cut,
 //! mixed or edited cannot end well. The reader decides the verdict; nothing here does.
 
+use crate::compare::Guarantees;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -78,6 +79,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
+    /// What calls gave under each seal.
+    Guarantees(Guarantees),
     /// Last line.
     Done {
         /// Number of `result` lines.

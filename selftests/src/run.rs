@@ -3,6 +3,7 @@
 
 use crate::case::Test;
 use crate::child;
+use crate::compare;
 use crate::deviations::Table;
 use crate::events::{Chain, Event, Outcome};
 use crate::init;
@@ -36,6 +37,8 @@ pub struct Options {
     pub nonce: String,
     /// Time limit of one test.
     pub limit: Duration,
+    /// Whether the stream says what the kernel guarantees under each seal.
+    pub guarantees: bool,
     /// What is done after the last test, before the stream says that all is done.
     pub last: Box<dyn FnOnce() -> Result<(), String>>,
 }
@@ -52,7 +55,7 @@ const WIDTH: usize = 2;
 /// Runs what is due; gives a row for each. Errors: the event stream can't be written, or `last`
 /// failed.
 pub fn run(options: Options) -> Result<Vec<Row>, String> {
-    let Options { libtest, plan, known, again, events, nonce, limit, last } = options;
+    let Options { libtest, plan, known, again, events, nonce, limit, guarantees, last } = options;
     let width = libtest.test_threads.unwrap_or(WIDTH).max(1);
     need::at_once(width);
     // Probed before any child runs, so that what one uses is not missing for the other.
@@ -73,8 +76,11 @@ pub fn run(options: Options) -> Result<Vec<Row>, String> {
     let Arguments { quiet, color, format, logfile, .. } = libtest;
     let shown = Arguments { quiet, color, format, logfile, ..Arguments::default() };
     let _ = libtest_mimic::run(&Arguments { test_threads: Some(1), ..shown }, trials);
-    last()?;
     let mut run = run.lock().expect("one thread");
+    if guarantees {
+        run.stream.write(&Event::Guarantees(compare::guarantees())).map_err(unwritten)?;
+    }
+    last()?;
     run.stream.finish().map_err(unwritten)?;
     Ok(std::mem::take(&mut run.rows))
 }

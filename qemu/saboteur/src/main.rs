@@ -111,6 +111,7 @@ fn kind(line: &[u8]) -> &'static str {
         Ok(Event::Output { .. }) => "output",
         Ok(Event::Counted { .. }) => "counted",
         Ok(Event::Result { .. }) => "result",
+        Ok(Event::Guarantees(_)) => "guarantees",
         Ok(Event::Done { .. }) => "done",
         Err(_) => "",
     }

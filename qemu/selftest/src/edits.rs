@@ -166,7 +166,7 @@ impl Lie {
                     Event::Output { test, .. }
                     | Event::Counted { test, .. }
                     | Event::Result { test, .. } => *test = other,
-                    Event::Hello { .. } | Event::Done { .. } => {}
+                    Event::Hello { .. } | Event::Guarantees(_) | Event::Done { .. } => {}
                 }
             }
             Lie::Drop(at) => drop(events.remove(at.index(length))),
@@ -180,6 +180,7 @@ impl Lie {
                 Event::Output { line, .. } => line.push_str(" \"\u{e9}\\\n"),
                 Event::Counted { checks, .. } => *checks += 1,
                 Event::Result { ms, why, .. } => (*ms, *why) = (*ms + 1, "said so".into()),
+                Event::Guarantees(said) => said.why.push('+'),
                 Event::Plan { .. } | Event::Start { .. } | Event::Done { .. } => {}
             },
             Lie::Nonce | Lie::Salt => {

@@ -56,9 +56,30 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "results::missing_at_the_end",
         about: "the last test has no result",
-        qemu: Qemu::Lies(|events| drop(events.pop())),
-        cause: "done came before",
+        qemu: Qemu::Lies(|events| {
+            let last = events.iter().rposition(|event| matches!(event, Event::Result { .. }));
+            drop(events.remove(last.unwrap_or(0)));
+        }),
+        cause: "the guarantees came before",
         ..CUT
+    },
+    Row {
+        name: "results::no_guarantees",
+        about: "the guest does not say what it guarantees",
+        qemu: Qemu::Lies(|events| events.retain(|e| !matches!(e, Event::Guarantees(_)))),
+        cause: "done came before the guarantees",
+        ..CUT
+    },
+    Row {
+        name: "results::other_guarantees",
+        about: "the guest says what it guarantees of calls that nobody asked for",
+        qemu: Qemu::Lies(|events| {
+            if let Some(Event::Guarantees(said)) = events.last_mut() {
+                said.shmem.iter_mut().for_each(|grid| grid.lines.reverse());
+            }
+        }),
+        cause: "of other calls or seals",
+        ..CORRUPT
     },
     Row {
         name: "results::unknown",

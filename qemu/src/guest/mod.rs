@@ -129,6 +129,7 @@ impl Run<'_> {
             choice: Some(&choice),
             counts: verdict.counts.clone(),
             surprises: &verdict.surprises,
+            guarantees: verdict.guarantees.as_ref(),
             rows: &rows,
             steps: &self.steps,
         })?;
@@ -185,6 +186,7 @@ impl Run<'_> {
             salt: &kernel.salt,
             release: &kernel.release,
             cpus: self.options.cpus,
+            guarantees: self.options.init.iter().any(|word| word == "--guarantees"),
             patterns: &patterns,
         });
         self.note("verdict", verdict.class.word(), start.elapsed());

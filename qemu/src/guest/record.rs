@@ -10,6 +10,7 @@ use super::tally::{Counts, Row, Surprise};
 use crate::class::{Class, Refusal, Step};
 use crate::files;
 use crate::kernel::Kernel;
+use memfd_seals::compare::{Grid, Guarantees};
 use memfd_seals::report::{Ending, junit, ktap};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct End<'a> {
     pub choice: Option<&'a Choice>,
     pub counts: Counts,
     pub surprises: &'a [Surprise],
+    /// None: nobody asked, or nothing answered.
+    pub guarantees: Option<&'a Guarantees>,
     pub rows: &'a [Row],
     /// Each step with its milliseconds.
     pub steps: &'a [(String, u128)],
@@ -52,7 +55,17 @@ impl<'a> End<'a> {
         steps: &'a [(String, u128)],
     ) -> End<'a> {
         let counts = Counts::default();
-        End { class, line, kernel: None, choice: None, counts, surprises: &[], rows, steps }
+        End {
+            class,
+            line,
+            kernel: None,
+            choice: None,
+            counts,
+            surprises: &[],
+            guarantees: None,
+            rows,
+            steps,
+        }
     }
 }
 
@@ -84,6 +97,8 @@ struct Summary<'a> {
     series: Option<&'a str>,
     series_hash: Option<&'a str>,
     patches: Option<usize>,
+    /// A hash of the patches' bytes, in their order.
+    patches_hash: Option<&'a str>,
     salt: Option<&'a str>,
     /// "kvm" or "tcg"; null if nothing was booted.
     accelerator: Option<&'a str>,
@@ -93,6 +108,12 @@ struct Summary<'a> {
     counts: &'a Counts,
     /// Milliseconds of each step.
     ms: BTreeMap<&'a str, u128>,
+    /// What calls on a memfd on shmem gave under each seal, in the order of `seals`, and on hugetlbfs;
+    /// null in a run with a filter, in one that did not come so far, and if the calls could not be made:
+    /// then `guarantees_why` says why.
+    guarantees: Option<&'a Grid>,
+    guarantees_hugetlb: Option<&'a Grid>,
+    guarantees_why: &'a str,
     /// The tests that did not come out as predicted: name, predicted, got (null: no result), why.
     surprises: &'a [Surprise],
     /// All tests, in the plan's order: name, predicted (null: nobody planned this result), outcome
@@ -144,11 +165,15 @@ impl Folder {
             series: kernel.map(|kernel| kernel.series.as_str()),
             series_hash: kernel.map(|kernel| kernel.series_hash.as_str()),
             patches: kernel.map(|kernel| kernel.patches),
+            patches_hash: kernel.map(|kernel| kernel.patches_hash.as_str()),
             salt: kernel.map(|kernel| kernel.salt.as_str()),
             accelerator: end.choice.map(|choice| choice.accel.word()),
             accelerator_why: end.choice.map(|choice| choice.why.as_str()),
             counts: &end.counts,
             ms: end.steps.iter().map(|(name, ms)| (name.as_str(), *ms)).collect(),
+            guarantees: end.guarantees.and_then(|said| said.shmem.as_ref()),
+            guarantees_hugetlb: end.guarantees.and_then(|said| said.hugetlb.as_ref()),
+            guarantees_why: end.guarantees.map_or("", |said| said.why.as_str()),
             surprises: end.surprises,
             tests: end.rows,
         };

@@ -183,6 +183,7 @@ mod tests {
             series: String::new(),
             series_hash: String::new(),
             patches: 0,
+            patches_hash: String::new(),
         }
     }
 

@@ -17,6 +17,7 @@ use super::splat::{self, Kind, Patterns, Splat};
 use super::stream::{self, Line, Stream};
 use super::tally::{self, Counts, Surprise, Test};
 use crate::class::Class;
+use memfd_seals::compare::Guarantees;
 use memfd_seals::events::{Chain, Event, Outcome};
 use memfd_seals::init;
 
@@ -38,6 +39,8 @@ pub struct Evidence<'a> {
     pub release: &'a str,
     /// The CPUs that the guest was given.
     pub cpus: u32,
+    /// Whether it was asked what it guarantees.
+    pub guarantees: bool,
     pub patterns: &'a Patterns,
 }
 
@@ -50,6 +53,8 @@ pub struct Verdict {
     pub counts: Counts,
     pub tests: Vec<Test>,
     pub surprises: Vec<Surprise>,
+    /// What the guest said that it guarantees.
+    pub guarantees: Option<Guarantees>,
 }
 
 type Fault = (Class, String);
@@ -64,7 +69,11 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         Ok(Proven { ran }) => (Class::Pass, format!("all {ran} tests came out as predicted")),
         Err(fault) => fault,
     };
-    Verdict { class, line, counts: tally::counts(&tests), tests, surprises }
+    let guarantees = stream.lines.into_iter().find_map(|line| match line.event {
+        Event::Guarantees(said) => Some(said),
+        _ => None,
+    });
+    Verdict { class, line, counts: tally::counts(&tests), tests, surprises, guarantees }
 }
 
 /// Only [`prove`] makes one, at its last line.
@@ -83,6 +92,7 @@ fn prove(
     let lines = hello_is_ours(evidence, stream)?;
     let (plan, lines) = plan_is_ours(evidence.expected, lines)?;
     let lines = each_reported_once(plan, lines, stream)?;
+    let lines = if evidence.guarantees { guarantees_are_next(lines, stream)? } else { lines };
     match done_is_last(evidence.events, plan.len(), lines, stream)? {
         Some(0) => {}
         None => return Err((Class::Corrupt, "the kernel's taint could not be read".to_owned())),
@@ -161,6 +171,7 @@ fn last_seen(stream: &Stream) -> String {
             format!("in {test}")
         }
         Some(Event::Result { test, .. }) => format!("after {test}"),
+        Some(Event::Guarantees(_)) => "after the last test".to_owned(),
         Some(Event::Done { .. }) => "after done, while powering off".to_owned(),
     }
 }
@@ -262,6 +273,9 @@ fn out_of_turn(event: &Event, due: &str, plan: &[String], rest: &[Line], stream:
     match event {
         Event::Hello { .. } => (Class::Corrupt, format!("a second hello, before {due}")),
         Event::Plan { .. } => (Class::Corrupt, format!("a second plan, before {due}")),
+        Event::Guarantees(_) => {
+            (Class::Truncated, format!("the guarantees came before {due}'s result"))
+        }
         Event::Done { .. } => (Class::Truncated, format!("done came before {due}'s result")),
         Event::Start { test }
         | Event::Output { test, .. }
@@ -285,6 +299,24 @@ fn out_of_turn(event: &Event, due: &str, plan: &[String], rest: &[Line], stream:
 fn position_before(plan: &[String], test: &str, due: &str) -> bool {
     let at = |name: &str| plan.iter().position(|planned| planned == name);
     at(test) < at(due)
+}
+
+/// What the kernel guarantees, of each call and seal that this copy of the suite knows.
+fn guarantees_are_next<'a>(lines: &'a [Line], stream: &Stream) -> Result<&'a [Line], Fault> {
+    let Some((line, rest)) = lines.split_first() else {
+        return Err(nothing_more(stream, Class::Truncated, "no guarantees"));
+    };
+    match &line.event {
+        Event::Guarantees(said) => {
+            let mut grids = [&said.shmem, &said.hugetlb].into_iter().flatten();
+            if grids.all(|grid| grid.is_whole()) {
+                return Ok(rest);
+            }
+            Err((Class::Corrupt, "the guarantees are of other calls or seals".to_owned()))
+        }
+        Event::Done { .. } => Err((Class::Truncated, "done came before the guarantees".to_owned())),
+        _ => Err((Class::Corrupt, "results go on after the last planned test".to_owned())),
+    }
 }
 
 /// Done, with the right count and hash, and nothing after it. Gives the taint.

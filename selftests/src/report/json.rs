@@ -2,7 +2,7 @@
 //! A run of the suite as one JSON object. Decides nothing.
 
 use super::{Area, Ending, Row, areas};
-use crate::compare::Grid;
+use crate::compare::{Grid, Guarantees};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -20,8 +20,13 @@ struct Summary<'a> {
     features: &'a BTreeMap<&'static str, bool>,
     /// Counts of each area: passed, failed, known (failed as predicted), skipped.
     areas: &'a [Area],
-    /// What calls gave under each seal, in the order of `seals`; null if they could not be made.
+    /// What calls on a memfd on shmem gave under each seal, in the order of `seals`; null if they could
+    /// not be made.
     guarantees: Option<&'a Grid>,
+    /// The same of a memfd on hugetlbfs.
+    guarantees_hugetlb: Option<&'a Grid>,
+    /// Why one of the two is null; else empty.
+    guarantees_why: &'a str,
     /// All tests, in order: name, predicted, reason (of the prediction, if it is no pass), outcome
     /// (null: no result), ms, why, output. Outcomes are pass, fail, error, skip, timeout.
     tests: &'a [Row],
@@ -32,7 +37,7 @@ struct Summary<'a> {
 pub struct About {
     pub release: String,
     pub features: BTreeMap<&'static str, bool>,
-    pub guarantees: Option<Grid>,
+    pub guarantees: Guarantees,
 }
 
 /// The file's text.
@@ -44,7 +49,9 @@ pub fn json(ending: Ending, about: &About, rows: &[Row]) -> Result<String, Strin
         release: &about.release,
         features: &about.features,
         areas: &areas(rows),
-        guarantees: about.guarantees.as_ref(),
+        guarantees: about.guarantees.shmem.as_ref(),
+        guarantees_hugetlb: about.guarantees.hugetlb.as_ref(),
+        guarantees_why: &about.guarantees.why,
         tests: rows,
     };
     let text = serde_json::to_string_pretty(&summary).map_err(|error| format!("JSON: {error}"))?;

@@ -5,6 +5,7 @@ use crate::class::Class;
 use crate::guest::boot::Ended;
 use crate::guest::splat::Patterns;
 use crate::guest::verdict::{Evidence, Verdict, judge};
+use memfd_seals::compare::{Grid, Guarantees};
 use memfd_seals::events::{Chain, Event, Outcome};
 use rstest::rstest;
 
@@ -112,6 +113,7 @@ pub(super) fn verdict_with(
         salt: SALT,
         release: "7.3.4",
         cpus: 2,
+        guarantees: false,
         patterns: &patterns,
     })
 }
@@ -317,6 +319,7 @@ fn a_flipped_bit_never_passes() {
                 salt: SALT,
                 release: "7.3.4",
                 cpus: 2,
+                guarantees: false,
                 patterns: &patterns,
             });
             assert_ne!(verdict.class, Class::Pass, "byte {at}, bit {bit}");
@@ -348,4 +351,46 @@ fn a_line_dropped_doubled_or_swapped_never_passes() {
             assert_ne!(verdict_of(&swapped.concat()).class, Class::Pass, "{at} and {other}");
         }
     }
+}
+
+fn guarantees() -> Event {
+    Event::Guarantees(memfd_seals::compare::guarantees())
+}
+
+/// What the guest says of seals, where it was asked and where it was not.
+#[rstest]
+#[case::said(true, Class::Pass, |e: &mut Vec<Event>| e.push(guarantees()))]
+#[case::nothing_can_be_said(true, Class::Pass, |e: &mut Vec<Event>| e.push(Event::Guarantees(Guarantees::default())))]
+#[case::not_said(true, Class::Truncated, |_: &mut Vec<Event>| {})]
+#[case::said_twice(true, Class::Corrupt, |e: &mut Vec<Event>| e.extend([guarantees(), guarantees()]))]
+#[case::said_early(true, Class::Truncated, |e: &mut Vec<Event>| e.insert(6, guarantees()))]
+#[case::said_within_a_test(true, Class::Truncated, |e: &mut Vec<Event>| e.insert(7, guarantees()))]
+#[case::test_first(true, Class::Corrupt, |e: &mut Vec<Event>| { e.push(start("grow")); e.push(guarantees()); })]
+#[case::without_a_line(true, Class::Corrupt, |e: &mut Vec<Event>| e.push(grid(|grid| { grid.lines.pop(); })))]
+#[case::without_a_cell(true, Class::Corrupt, |e: &mut Vec<Event>| e.push(grid(|grid| { grid.lines[3].gives.pop(); })))]
+#[case::of_another_seal(true, Class::Corrupt, |e: &mut Vec<Event>| e.push(grid(|grid| grid.seals[7].push('2'))))]
+#[case::nobody_asked(false, Class::Corrupt, |e: &mut Vec<Event>| e.push(guarantees()))]
+fn guarantees_are_said_once(#[case] asked: bool, #[case] class: Class, #[case] edit: Edit) {
+    let mut events = body();
+    edit(&mut events);
+    let verdict = judge(&Evidence {
+        expected: &expected(),
+        events: &written(&events),
+        console: CONSOLE,
+        words: "",
+        ended: &Ended::Exited(0),
+        nonce: NONCE,
+        salt: SALT,
+        release: "7.3.4",
+        cpus: 2,
+        guarantees: asked,
+        patterns: &patterns(),
+    });
+    assert_eq!(verdict.class, class, "{}", verdict.line);
+}
+
+fn grid(edit: fn(&mut Grid)) -> Event {
+    let mut said = memfd_seals::compare::guarantees();
+    edit(said.shmem.as_mut().unwrap());
+    Event::Guarantees(said)
 }
