@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Thin: each target is one command. Bare `make` explains them.
 
-export FILTER BASE SERIES CONFIG KERNEL ARCH JOBS CPUS MEMORY QEMU KVM INIT
+export FILTER BASE SERIES CONFIG KERNEL ARCH ABI JOBS CPUS MEMORY QEMU KVM INIT
 
 CARGO := ci/with-cargo
 
@@ -28,10 +28,11 @@ help:
 #: SERIES=folder    patches to apply; none: the stock kernel; hollow: takes the seal, enforces nothing
 #: CONFIG=file      more Kconfig lines, or one of qemu/*.config: @CONFIGS@
 #: KERNEL=path      a Linux git tree, unpacked tree or tarball; unset: Debian's package of the base
-#: ARCH=x86_64      the only one so far
+#: ARCH=x86_64      or arm64, cross-built
+#: ABI=32           the suite as a 32-bit program
 #: JOBS=n           jobs of the kernel's make
 #: CPUS=n MEMORY=n  the guest's CPUs, and its memory in MiB
-#: QEMU=path        another qemu-system-x86_64
+#: QEMU=path        another QEMU
 #: KVM=off          TCG even if /dev/kvm works
 #: INIT=file        a static program to boot in the suite's place
 #:

@@ -2,6 +2,7 @@
 //! The build step: the kernel's make, with its output in a log, and a vmlinux whose hash was
 //! taken when make ended well.
 
+use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
 use crate::config::{Config, kernel_make};
@@ -19,8 +20,10 @@ const SHOWN: usize = 12;
 
 /// A kernel that was built.
 pub struct Built {
-    /// The uncompressed kernel.
+    /// The uncompressed kernel, with its symbols.
     pub vmlinux: PathBuf,
+    /// What QEMU boots: the same, or made from it.
+    pub image: PathBuf,
     /// "7.3.4"
     pub release: String,
     /// Objects that make wrote this time.
@@ -33,6 +36,7 @@ pub struct Built {
 struct Stamp {
     salt: String,
     vmlinux: String,
+    image: String,
     release: String,
 }
 
@@ -41,16 +45,22 @@ pub fn build(
     cache: &Cache,
     work: &WorkTree,
     config: &Config,
+    arch: Arch,
     jobs: usize,
     ui: &mut Ui,
 ) -> Step<Built> {
-    let (at, vmlinux) = (work.dir.join("build.json"), work.build.join("vmlinux"));
+    let at = work.dir.join("build.json");
+    let [vmlinux, image] = [Path::new("vmlinux"), arch.image()].map(|name| work.build.join(name));
     let tool = work.build.join("usr/gen_init_cpio");
     if let Some(stamp) = read_stamp::<Stamp>(&at) {
-        let same = stamp.salt == config.salt && vmlinux.is_file() && tool.is_file();
-        if same && cache.hash_of(&vmlinux)? == stamp.vmlinux {
+        let there = [&vmlinux, &image, &tool].iter().all(|file| file.is_file());
+        if stamp.salt == config.salt
+            && there
+            && cache.hash_of(&vmlinux)? == stamp.vmlinux
+            && cache.hash_of(&image)? == stamp.image
+        {
             let Stamp { release, .. } = stamp;
-            return Ok(Built { vmlinux, release, objects: 0, unchanged: true });
+            return Ok(Built { vmlinux, image, release, objects: 0, unchanged: true });
         }
     }
     // From here to the new stamp, whatever vmlinux there is counts for nothing.
@@ -59,8 +69,8 @@ pub fn build(
     files::remove(&log)?;
     ui.note(&format!("log: {}", log.display()));
     let mut counter = Counter::new(&log);
-    let mut make = kernel_make(work);
-    make.arg(format!("-j{jobs}")).arg("vmlinux");
+    let mut make = kernel_make(work, arch);
+    make.arg(format!("-j{jobs}")).args(arch.goals());
     let status = run::logged(&mut make, &log, &mut || {
         ui.progress(|| format!("{} objects, {}", counter.read(), counter.last))
     })?;
@@ -68,20 +78,24 @@ pub fn build(
         return Err(failed(&log));
     }
     if !tool.is_file() {
-        let status = run::logged(kernel_make(work).arg("usr/"), &log, &mut || ())?;
+        let status = run::logged(kernel_make(work, arch).arg("usr/"), &log, &mut || ())?;
         if !status.success() || !tool.is_file() {
             return Err(failed(&log));
         }
     }
-    if !vmlinux.is_file() {
+    if !vmlinux.is_file() || !image.is_file() {
         return Err(failed(&log));
     }
     let release = files::read_text(&work.build.join("include/config/kernel.release"))?;
     let release = release.trim().to_owned();
-    let hash = cache.hash_of(&vmlinux)?;
-    let stamp = Stamp { salt: config.salt.clone(), vmlinux: hash, release: release.clone() };
+    let stamp = Stamp {
+        salt: config.salt.clone(),
+        vmlinux: cache.hash_of(&vmlinux)?,
+        image: cache.hash_of(&image)?,
+        release: release.clone(),
+    };
     write_stamp(&at, &stamp)?;
-    Ok(Built { vmlinux, release, objects: counter.read(), unchanged: false })
+    Ok(Built { vmlinux, image, release, objects: counter.read(), unchanged: false })
 }
 
 fn failed(log: &Path) -> Refusal {

@@ -60,6 +60,11 @@ impl Cache {
         Ok(cache)
     }
 
+    /// The folder that an earlier step of this process has opened, and so locked.
+    pub fn held(root: &Path) -> Cache {
+        Cache { root: root.to_owned(), made: AtomicUsize::new(0) }
+    }
+
     /// A place in the cache.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.root.join(name)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The command line, and the variables that `make` passes on.
 
+use crate::arch::{Arch, Target};
 use crate::class::{Class, Refusal, Step};
 use crate::kernel::Request;
 use clap::{Parser, Subcommand};
@@ -35,9 +36,13 @@ pub struct Cli {
     #[arg(long, env = "FILTER", global = true, value_name = "TEXT")]
     filter: Option<String>,
 
-    /// The kernel's architecture: x86_64, which is also the default
+    /// The kernel's architecture: x86_64 or arm64; unset: x86_64
     #[arg(long, env = "ARCH", global = true, value_name = "NAME")]
     arch: Option<String>,
+
+    /// Bits of the suite: 64, or 32 for an i686 or arm program; unset: 64
+    #[arg(long, env = "ABI", global = true, value_name = "BITS")]
+    abi: Option<String>,
 
     /// Jobs of the kernel's make; unset: one for each CPU
     #[arg(long, env = "JOBS", global = true, value_name = "N")]
@@ -51,7 +56,7 @@ pub struct Cli {
     #[arg(long, env = "MEMORY", global = true, value_name = "MIB")]
     memory: Option<String>,
 
-    /// QEMU's name or path; unset: qemu-system-x86_64
+    /// QEMU's name or path; unset: qemu-system-x86_64 or qemu-system-aarch64
     #[arg(long, env = "QEMU", global = true, value_name = "PATH")]
     qemu: Option<String>,
 
@@ -81,10 +86,12 @@ impl Cli {
     /// What is asked for, in the clone that `here` is in. Empty variables count as unset.
     pub fn request(&self, here: &Path) -> Step<Request> {
         let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
-        // Applying the series is the same for all.
-        if self.command != Some(Do::Apply) {
-            arch(set(&self.arch).as_deref())?;
-        }
+        let arch = match self.command {
+            // Applying the series is the same for all.
+            Some(Do::Apply) => Arch::default(),
+            _ => Arch::named(set(&self.arch).as_deref())?,
+        };
+        let target = Target { arch, compat: compat(set(&self.abi).as_deref())? };
         let jobs = count("JOBS", "jobs", set(&self.jobs))?;
         let jobs = jobs.or(std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let kvm = set(&self.kvm).unwrap_or_else(|| "/dev/kvm".into());
@@ -97,26 +104,25 @@ impl Cli {
             kernel: set(&self.kernel).map(PathBuf::from),
             series: set(&self.series),
             base,
+            target,
             config: set(&self.config),
             filter: set(&self.filter),
             jobs,
             cpus: count("CPUS", "CPUs", set(&self.cpus))?,
             memory_mib: count("MEMORY", "MiB", set(&self.memory))?,
-            qemu: set(&self.qemu).unwrap_or_else(|| "qemu-system-x86_64".into()),
+            qemu: set(&self.qemu).unwrap_or_else(|| arch.qemu().0.into()),
             kvm: (kvm != "off").then(|| PathBuf::from(kvm)),
             init: set(&self.init).map(PathBuf::from),
         })
     }
 }
 
-/// Kernel developers have ARCH in their environment, for a cross build or by habit: what the kernel's
-/// make calls x86 is the same, and anything else must not get a kernel that it didn't ask for.
-fn arch(given: Option<&str>) -> Step<()> {
+/// Whether `ABI=` asks for a 32-bit suite.
+fn compat(given: Option<&str>) -> Step<bool> {
     match given {
-        None | Some("x86_64" | "x86") => Ok(()),
-        Some(other) => Err(usage(format!(
-            "ARCH={other}: only x86_64 is supported; unset ARCH, or set it to that"
-        ))),
+        None | Some("64") => Ok(false),
+        Some("32") => Ok(true),
+        Some(other) => Err(usage(format!("ABI={other}: the suite can be of 64 or 32 bits"))),
     }
 }
 
@@ -156,10 +162,9 @@ mod tests {
     #[case(&["--jobs", "two"], "JOBS=two is no number of jobs; give 1 or more")]
     #[case(&["--cpus", "0"], "CPUS=0 is no number of CPUs; give 1 or more")]
     #[case(&["--memory", "1G"], "MEMORY=1G is no number of MiB; give 1 or more")]
-    #[case(&["--arch", "arm64"],
-           "ARCH=arm64: only x86_64 is supported; unset ARCH, or set it to that")]
     #[case(&["--arch", "i386"],
-           "ARCH=i386: only x86_64 is supported; unset ARCH, or set it to that")]
+           "ARCH=i386: there are x86_64 and arm64; unset ARCH, or set it to one")]
+    #[case(&["--abi", "x32"], "ABI=x32: the suite can be of 64 or 32 bits")]
     #[case(&["--base", "../x"], "BASE=../x is no name of a folder in patches/")]
     fn bad_values_get_one_line(#[case] args: &[&str], #[case] line: &str) {
         let refusal = request(args).unwrap_err();
@@ -169,8 +174,8 @@ mod tests {
     #[rstest]
     #[case(&["--arch", "x86_64"])]
     #[case(&["build", "--arch", "x86"])]
-    #[case(&["apply", "--arch", "arm64"])]
-    fn an_architecture_that_is_the_same_or_does_not_matter(#[case] args: &[&str]) {
+    #[case(&["apply", "--arch", "riscv"])]
+    fn an_architecture_that_is_the_default_or_does_not_matter(#[case] args: &[&str]) {
         assert!(request(args).is_ok());
     }
 

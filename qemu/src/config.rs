@@ -2,6 +2,7 @@
 //! The config step: tinyconfig, the fragment, the salt, and the check that every option asked
 //! for is still there after olddefconfig.
 
+use crate::arch::Arch;
 use crate::class::{Class, Refusal, Step};
 use crate::files::{self, hash, read_stamp, write_stamp};
 use crate::fragment::{Fragment, lost, options, value_of};
@@ -56,8 +57,8 @@ pub struct Identity {
 
 impl Identity {
     /// Of the kernel that these make.
-    pub fn of(base: &Base, applied: &Applied, fragment: &Fragment) -> Step<Identity> {
-        let compiler = compiler()?;
+    pub fn of(base: &Base, applied: &Applied, fragment: &Fragment, arch: Arch) -> Step<Identity> {
+        let compiler = compiler(arch)?;
         let common = [base.id.as_str(), &fragment.text, &compiler];
         let salt = hash(common.into_iter().chain([applied.series_hash.as_str()]));
         let decides = applied.files.iter().filter(|(path, _)| decides(path));
@@ -79,6 +80,7 @@ pub fn configure(
     work: &WorkTree,
     identity: &Identity,
     fragment: &Fragment,
+    arch: Arch,
     ui: &mut Ui,
 ) -> Step<Config> {
     let Identity { salt, inputs } = identity.clone();
@@ -98,10 +100,10 @@ pub fn configure(
     } else {
         let log = work.dir.join("config.log");
         files::remove(&log)?;
-        make(work, "tinyconfig", &log, ui)?;
+        make(work, arch, "tinyconfig", &log, ui)?;
         let text = format!("{}\n{}\n{SALT}=\"{salt}\"\n", files::read_text(&dot)?, fragment.text);
         files::write(&dot, text.as_bytes())?;
-        make(work, "olddefconfig", &log, ui)?;
+        make(work, arch, "olddefconfig", &log, ui)?;
     }
     let text = files::read_text(&dot)?;
     let mut lost = lost(&asked, &text);
@@ -122,18 +124,20 @@ pub fn configure(
 }
 
 /// The kernel's make on a working folder.
-pub fn kernel_make(work: &WorkTree) -> Command {
+pub fn kernel_make(work: &WorkTree, arch: Arch) -> Command {
     let mut make = command("make");
     make.arg("-C").arg(&work.source).arg(format!("O={}", work.build.display()));
     // Fixed, so that equal inputs give an equal vmlinux.
     make.args(["KBUILD_BUILD_TIMESTAMP=2001-09-09", "KBUILD_BUILD_USER=qemu-test"]);
-    make.args(["KBUILD_BUILD_HOST=localhost", "KBUILD_BUILD_VERSION=1", "ARCH=x86_64"]);
+    make.args(["KBUILD_BUILD_HOST=localhost", "KBUILD_BUILD_VERSION=1"]);
+    make.arg(format!("ARCH={}", arch.name()));
+    make.arg(format!("CROSS_COMPILE={}", arch.programs().prefix()));
     make
 }
 
-fn make(work: &WorkTree, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
+fn make(work: &WorkTree, arch: Arch, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
     let mut tick = || ui.progress(|| format!("make {target}"));
-    let status = run::logged(kernel_make(work).arg(target), log, &mut tick)?;
+    let status = run::logged(kernel_make(work, arch).arg(target), log, &mut tick)?;
     if status.success() {
         return Ok(());
     }
@@ -144,10 +148,11 @@ fn make(work: &WorkTree, target: &str, log: &Path, ui: &mut Ui) -> Step<()> {
     Err(if run::full(&said) { files::no_space(refusal) } else { files::or_full(log, refusal) })
 }
 
-/// The first line of `gcc --version`.
-fn compiler() -> Step<String> {
-    let text =
-        run::check(command("gcc").arg("--version"), Class::Tools, "gcc --version", &mut || ())?;
+/// The first line of `gcc --version`, which names the machine that it compiles for.
+fn compiler(arch: Arch) -> Step<String> {
+    let gcc = arch.programs().cc();
+    let what = format!("{gcc} --version");
+    let text = run::check(command(&gcc).arg("--version"), Class::Tools, &what, &mut || ())?;
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned())
 }
 

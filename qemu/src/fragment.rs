@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The options that are asked for, and what became of them.
 
+use crate::arch::Arch;
 use crate::bases::Listed;
 use crate::class::{Class, Refusal, Step};
 use crate::files;
@@ -9,23 +10,27 @@ use std::path::{Path, PathBuf};
 
 /// What is asked of the kernel's configuration.
 pub struct Fragment {
-    /// "default", or what `CONFIG=` names: part of the working folder's name.
+    /// "default", or what `CONFIG=` names, after the architecture if it is not x86_64: part of the
+    /// working folder's name.
     pub name: String,
     /// Kconfig lines.
     pub text: String,
 }
 
 impl Fragment {
-    /// `qemu/kernel.config`, followed by what `CONFIG=` names: a file, or `<name>` for
-    /// `qemu/<name>.config`; without the options that the base does not have, and with its own.
-    pub fn find(repo: &Path, given: Option<&str>, base: &Listed) -> Step<Fragment> {
-        let Fragment { name, text } = Fragment::whole(repo, given)?;
+    /// `qemu/kernel.config`, followed by the architecture's in `qemu/arch/` and by what `CONFIG=`
+    /// names: a file, or `<name>` for `qemu/<name>.config`; without the options that the base does
+    /// not have, and with its own.
+    pub fn find(repo: &Path, given: Option<&str>, arch: Arch, base: &Listed) -> Step<Fragment> {
+        let Fragment { name, text } = Fragment::whole(repo, given, arch)?;
         let also = base.also.iter().map(|line| format!("{line}\n"));
+        let name = if arch == Arch::default() { name } else { format!("{}-{name}", arch.name()) };
         Ok(Fragment { name, text: without(&text, &base.options) + &also.collect::<String>() })
     }
 
-    fn whole(repo: &Path, given: Option<&str>) -> Step<Fragment> {
+    fn whole(repo: &Path, given: Option<&str>, arch: Arch) -> Step<Fragment> {
         let mut text = files::read_text(&repo.join("qemu/kernel.config"))?;
+        text.push_str(&files::read_text(&of_arch(repo, arch.name()))?);
         let Some(given) = given else { return Ok(Fragment { name: "default".into(), text }) };
         let named = repo.join("qemu").join(format!("{given}.config"));
         let ours = named.is_file();
@@ -41,6 +46,11 @@ impl Fragment {
         let name = if ours { given.into() } else { crate::source::name_for(&full) };
         Ok(Fragment { name, text })
     }
+}
+
+/// The file of `qemu/arch/` with this name.
+pub fn of_arch(repo: &Path, name: &str) -> PathBuf {
+    repo.join(format!("qemu/arch/{name}.config"))
 }
 
 /// The text without the lines of these options, which are named without CONFIG_.

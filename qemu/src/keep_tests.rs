@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 use super::*;
+use crate::arch::Arch;
 use crate::fragment::Fragment;
 use crate::series::Manner;
 use crate::series::tests::{SHMEM, World};
@@ -17,7 +18,8 @@ fn clones_share_a_folder_of_one_content() {
     let series = world.series("s", &[("mm/shmem.c", &changed)]);
     let applied = series.apply(&world.cache, &world.base, Manner::Strict).unwrap();
     let fragment = |text: &str| Fragment { name: "default".into(), text: text.into() };
-    let of = |text: &str| Identity::of(&world.base, &applied, &fragment(text)).unwrap();
+    let of =
+        |text: &str| Identity::of(&world.base, &applied, &fragment(text), Arch::default()).unwrap();
     let choose = |applied: &Applied, identity: &Identity| {
         choose(&world.cache, "work-mine".into(), &world.base, applied, identity)
     };

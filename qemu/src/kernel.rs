@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! From a request to a built kernel: source, series, config, build.
 
+use crate::arch::Target;
 use crate::bases::{self, Listed};
 use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
@@ -28,6 +29,8 @@ pub struct Request {
     pub series: Option<String>,
     /// `BASE=`: a folder under `patches/`.
     pub base: String,
+    /// `ARCH=` and `ABI=`
+    pub target: Target,
     /// `CONFIG=`
     pub config: Option<String>,
     /// `FILTER=`: the tests to run.
@@ -49,7 +52,10 @@ pub struct Request {
 /// A kernel that was built and can be booted.
 #[derive(Clone, Debug)]
 pub struct Kernel {
+    pub target: Target,
     pub vmlinux: PathBuf,
+    /// What QEMU boots.
+    pub image: PathBuf,
     pub build_dir: PathBuf,
     /// The patched source.
     pub source_tree: PathBuf,
@@ -102,10 +108,11 @@ pub fn apply(request: &Request, ui: &mut Ui) -> Step<Patched> {
 /// All steps to a built kernel. The cache stays locked until the process ends, so that no other
 /// run rebuilds the kernel that this one boots.
 pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
+    let arch = request.target.arch;
     let listed = bases::find(&request.repo, &request.base)?;
-    let fragment = Fragment::find(&request.repo, request.config.as_deref(), &listed)?;
+    let fragment = Fragment::find(&request.repo, request.config.as_deref(), arch, &listed)?;
     let (Patched { cache, base, series, applied }, line) = patch(request, ui)?;
-    let identity = Identity::of(&base, &applied, &fragment)?;
+    let identity = Identity::of(&base, &applied, &fragment, arch)?;
     let own = format!("work-{}-{}-{}", base.origin, series.key, fragment.name);
     let name = keep::choose(&cache, own, &base, &applied, &identity);
     cache.used(&name)?;
@@ -119,17 +126,19 @@ pub fn prepare(request: &Request, ui: &mut Ui) -> Step<Kernel> {
     ui.end(&line, unchanged);
 
     ui.begin("config");
-    let config = config::configure(&work, &identity, &fragment, ui)?;
+    let config = config::configure(&work, &identity, &fragment, arch, ui)?;
     ui.end(&format!("tinyconfig and {} options", config.asked), config.unchanged);
 
     ui.begin("build");
-    let built = build::build(&cache, &work, &config, request.jobs, ui)?;
+    let built = build::build(&cache, &work, &config, arch, request.jobs, ui)?;
     let objects =
         if built.unchanged { String::new() } else { format!(", {} objects", built.objects) };
     ui.end(&format!("vmlinux {}{objects}", built.release), built.unchanged);
 
     Ok(Kernel {
+        target: request.target,
         vmlinux: built.vmlinux,
+        image: built.image,
         build_dir: work.build,
         source_tree: work.source,
         release: built.release,
@@ -227,13 +236,13 @@ fn counted(n: usize, one: &str, many: &str) -> String {
 }
 
 /// The tools step: what the steps up to `need` run.
-pub fn ready(need: tools::Need, repo: &std::path::Path, ui: &mut Ui) -> Step<()> {
+pub fn ready(need: tools::Need, request: &Request, ui: &mut Ui) -> Step<()> {
     ui.begin("tools");
-    let logs = repo.join("target/qemu-test");
+    let logs = request.repo.join("target/qemu-test");
     files::mkdir(&logs)?;
     // Said now, and not when a kernel was built whose results can't be written.
     files::writable(&logs)?;
-    let installed = tools::ensure(need, &logs.join("tools.log"), ui)?;
+    let installed = tools::ensure(need, request.target, &logs.join("tools.log"), ui)?;
     let line = if installed.is_empty() {
         "all there".into()
     } else {

@@ -3,6 +3,7 @@
 //! against a million damaged streams.
 
 mod apt;
+pub mod arch;
 mod bases;
 mod build;
 pub mod cache;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The guest's machine: what the kernel's config says that it needs, in lines such as
-//! `#! memory 512`, and what `CPUS=` and `MEMORY=` ask for.
+//! `#! memory 512`, what the suite can't do there, and what `CPUS=` and `MEMORY=` ask for.
 
+use crate::arch::Arch;
 use crate::class::{Class, Refusal, Step};
 
 /// The lines of a config fragment that are about the machine. A later line wins.
@@ -13,6 +14,10 @@ pub struct Wants {
     pub cpus: u32,
     /// `#! init WORDS`: more arguments of /init.
     pub init: Vec<String>,
+    /// `#! arch NAME`: the only architecture that the options are for.
+    pub arch: Option<String>,
+    /// `#! lacks FEATURE`, of selftests/src/feature.rs. All such lines hold.
+    pub lacks: Vec<String>,
 }
 
 impl Wants {
@@ -26,6 +31,8 @@ impl Wants {
             let understood = match (words.next(), words.clone().count()) {
                 (Some("memory"), 1) => number(words.next()).map(|n| wants.memory_mib = n),
                 (Some("cpus"), 1) => number(words.next()).map(|n| wants.cpus = n),
+                (Some("arch"), 1) => words.next().map(|name| wants.arch = Some(name.to_owned())),
+                (Some("lacks"), 1) => words.next().map(|name| wants.lacks.push(name.to_owned())),
                 (Some("init"), 1..) => {
                     wants.init = words.map(str::to_owned).collect();
                     Some(())
@@ -34,7 +41,8 @@ impl Wants {
             };
             if understood.is_none() {
                 let line = format!(
-                    "#!{line}: not understood; a config has `#! memory MiB`, `#! cpus N` and `#! init WORDS`"
+                    "#!{line}: not understood; a config has `#! memory MiB`, `#! cpus N`, `#! init WORDS`, \
+                     `#! arch NAME` and `#! lacks FEATURE`"
                 );
                 return Err(Refusal::new(Class::Usage, line));
             }
@@ -44,6 +52,17 @@ impl Wants {
             return Err(Refusal::new(Class::Usage, line));
         }
         Ok(wants)
+    }
+
+    /// Refuses (class usage) an architecture that the options are not for.
+    pub fn suit(self, arch: Arch) -> Step<Wants> {
+        match &self.arch {
+            Some(only) if only != arch.name() => {
+                let line = format!("this CONFIG= is for ARCH={only}: say so, or leave it");
+                Err(Refusal::new(Class::Usage, line))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// With what a person asked for in its place. Refuses (class usage) less memory than the
@@ -72,7 +91,17 @@ mod tests {
     fn later_lines_win() {
         let wants = Wants::parse(&format!("{BOTH}# memory 9\n#! cpus 1\n#! init --a b\n")).unwrap();
         let init = vec!["--a".to_owned(), "b".to_owned()];
-        assert_eq!(wants, Wants { memory_mib: 512, cpus: 1, init });
+        assert_eq!(wants, Wants { memory_mib: 512, cpus: 1, init, ..Wants::default() });
+    }
+
+    #[test]
+    fn options_of_another_architecture_are_refused() {
+        let wants =
+            Wants::parse(&format!("{BOTH}#! arch arm64\n#! lacks a\n#! lacks b\n")).unwrap();
+        assert_eq!(wants.lacks, ["a", "b"]);
+        assert!(wants.clone().suit(Arch::Arm64).is_ok());
+        let refusal = wants.suit(Arch::X86_64).unwrap_err();
+        assert_eq!(refusal.line, "this CONFIG= is for ARCH=arm64: say so, or leave it");
     }
 
     #[rstest]

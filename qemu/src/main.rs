@@ -43,7 +43,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
         _ => Need::Run,
     };
     if need == Need::Apply {
-        kernel::ready(need, &request.repo, ui)?;
+        kernel::ready(need, &request, ui)?;
         let patched = kernel::apply(&request, ui)?;
         ui.say(&patched.words());
         ui.say(&format!("base tree: {}", patched.base_tree().display()));
@@ -70,9 +70,9 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
 
 /// The tools, and all steps to a kernel.
 fn kernel(need: Need, request: &Request, ui: &mut Ui) -> Step<Kernel> {
-    kernel::ready(need, &request.repo, ui)?;
+    kernel::ready(need, request, ui)?;
     if need == Need::Run {
-        guest::qemu::find(&request.qemu, &cache::root()?)?;
+        guest::qemu::find(&request.qemu, request.target.arch, &cache::root()?)?;
     }
     kernel::prepare(request, ui)
 }

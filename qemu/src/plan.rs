@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! Which tests a run must report, and what is predicted of each: the host's own copy.
 
+use crate::arch::Target;
 use crate::bases;
 use crate::class::{Class, Refusal, Step};
-use crate::fragment::Fragment;
+use crate::files;
+use crate::fragment::{self, Fragment};
 use crate::kernel::Request;
 use crate::machine::Wants;
 use crate::series::Series;
@@ -29,9 +31,14 @@ impl Plan {
     /// that selects nothing and a machine that is too small.
     pub fn of(request: &Request) -> Step<Plan> {
         let base = bases::find(&request.repo, &request.base)?;
-        let fragment = Fragment::find(&request.repo, request.config.as_deref(), &base)?;
+        let Target { arch, .. } = request.target;
+        let mut text = Fragment::find(&request.repo, request.config.as_deref(), arch, &base)?.text;
+        let user = request.target.user().config;
+        if !user.is_empty() {
+            text.push_str(&files::read_text(&fragment::of_arch(&request.repo, user))?);
+        }
         let (cpus, memory) = (request.cpus.map(Into::into), request.memory_mib.map(Into::into));
-        let machine = Wants::parse(&fragment.text)?.settle(cpus, memory)?;
+        let machine = Wants::parse(&text)?.suit(arch)?.settle(cpus, memory)?;
         // A series that can't be read is refused by the step that applies it.
         let series = Series::find(&request.repo, request.series.as_deref(), &request.base).ok();
         let kernel = match (request.series.as_deref(), &series) {
@@ -43,7 +50,8 @@ impl Plan {
         let tests = cases::all().into_iter().filter(|test| test.name().contains(filter));
         let table = Table::own().map_err(|line| Refusal::new(Class::Internal, line))?;
         let mut facts = kernel.facts(series.map_or(Vec::new(), |series| series.subjects()));
-        facts.features.retain(|name| !base.features.iter().any(|lacking| lacking == name));
+        let lacks = [&base.features[..], &machine.lacks].concat();
+        facts.features.retain(|name| !lacks.iter().any(|lacking| lacking == name));
         let (mut expected, mut rows) = (Vec::new(), Vec::<(String, usize)>::new());
         for test in tests {
             let predicted = facts.predict(&table, &test);
@@ -86,6 +94,7 @@ mod tests {
             kernel: None,
             series: series.map(str::to_owned),
             base: "mainline".into(),
+            target: Target::default(),
             config: None,
             filter: filter.map(str::to_owned),
             jobs: 1,

@@ -2,6 +2,7 @@
 //! The programs and headers that the steps need, and the packages of Debian and Ubuntu that have
 //! them. The check looks at files only; it runs nothing while all is there.
 
+use crate::arch::Target;
 use crate::class::{Class, Refusal, Step};
 use crate::run::{self, command, which};
 use crate::ui::Ui;
@@ -21,19 +22,22 @@ pub enum Need {
 }
 
 /// One thing that must be there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tool {
-    /// A program in PATH, or a header if it ends in ".h".
-    name: &'static str,
+    /// A program in PATH, a file if it begins with "/", or a header if it ends in ".h".
+    name: String,
     package: &'static str,
     need: Need,
 }
 
-const fn tool(name: &'static str, package: &'static str, need: Need) -> Tool {
-    Tool { name, package, need }
+type Row = (&'static str, &'static str, Need);
+
+const fn tool(name: &'static str, package: &'static str, need: Need) -> Row {
+    (name, package, need)
 }
 
-const TOOLS: &[Tool] = &[
+/// What every target takes: the build runs programs of this machine too.
+const TOOLS: &[Row] = &[
     tool("git", "git", Need::Apply),
     tool("tar", "tar", Need::Apply),
     tool("xz", "xz-utils", Need::Apply),
@@ -52,16 +56,35 @@ const TOOLS: &[Tool] = &[
     tool("stdio.h", "libc6-dev", Need::Build),
     // For objtool, which this config builds.
     tool("libelf.h", "libelf-dev", Need::Build),
-    tool("qemu-system-x86_64", "qemu-system-x86", Need::Run),
 ];
+
+/// All that a target takes.
+fn tools(target: Target) -> Vec<Tool> {
+    let (qemu, package) = target.arch.qemu();
+    let tool =
+        |(name, package, need): &Row| Tool { name: (*name).to_owned(), package, need: *need };
+    let mut tools: Vec<Tool> = TOOLS.iter().map(tool).collect();
+    tools.push(Tool { name: qemu.to_owned(), package, need: Need::Run });
+    let kernel = (target.arch.programs(), Need::Build);
+    for (programs, need) in [kernel, (target.user(), Need::Run)] {
+        if programs.is_ours() || tools.iter().any(|tool| tool.package == programs.gcc) {
+            continue;
+        }
+        let libc = format!("/usr/{}/lib/libc.a", programs.gnu);
+        tools.push(Tool { name: programs.cc(), package: programs.gcc, need });
+        tools.push(Tool { name: libc, package: programs.libc, need: Need::Run });
+    }
+    tools
+}
 
 /// Another run's apt-get, or the machine's own, is waited for.
 const APT: &[&str] =
     &["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"];
 
 /// Sees to it that everything for `need` is there; gives the packages that were installed.
-pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|t| t.need <= need && !there(t.name)).collect();
+pub fn ensure(need: Need, target: Target, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
+    let mut missing = tools(target);
+    missing.retain(|tool| tool.need <= need && !there(&tool.name));
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -82,7 +105,7 @@ pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
     };
     let install = [APT, &packages].concat();
     // Lists that are absent or old make the first attempt fail; most of the time they are neither.
-    let lack = || missing.iter().any(|t| !there(t.name));
+    let lack = || missing.iter().any(|t| !there(&t.name));
     if !apt_get(&install)?.success() && lack() {
         apt_get(&["update", "-qq"])?;
         // Another run may have installed it meanwhile.
@@ -93,7 +116,7 @@ pub fn ensure(need: Need, log: &Path, ui: &mut Ui) -> Step<Vec<&'static str>> {
             return Err(if run::full(&said) { files::no_space(refusal) } else { refusal });
         }
     }
-    if let Some(still) = missing.iter().find(|t| !there(t.name)) {
+    if let Some(still) = missing.iter().find(|t| !there(&t.name)) {
         let line = format!("{} was installed, and {} is still missing", still.package, still.name);
         return Err(Refusal::new(Class::Tools, line));
     }
@@ -117,6 +140,9 @@ fn as_root() -> Option<&'static [&'static str]> {
 }
 
 fn there(name: &str) -> bool {
+    if name.starts_with('/') {
+        return Path::new(name).is_file();
+    }
     if !name.ends_with(".h") {
         return which(name).is_some();
     }
@@ -129,7 +155,7 @@ fn there(name: &str) -> bool {
         && run::output(command("gcc").args(args), &mut || ()).is_ok_and(|o| o.status.success())
 }
 
-fn packages(missing: &[&Tool]) -> Vec<&'static str> {
+fn packages(missing: &[Tool]) -> Vec<&'static str> {
     let mut packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
     packages.sort();
     packages.dedup();
@@ -137,10 +163,10 @@ fn packages(missing: &[&Tool]) -> Vec<&'static str> {
 }
 
 /// Without QEMU alone, a kernel can still be built: a class of its own.
-fn refusal(missing: &[&Tool], debian: bool) -> Refusal {
-    let only_qemu = missing.iter().all(|tool| tool.need == Need::Run);
+fn refusal(missing: &[Tool], debian: bool) -> Refusal {
+    let only_qemu = missing.iter().all(|tool| tool.name.starts_with("qemu-system"));
     let class = if only_qemu { Class::Qemu } else { Class::Tools };
-    let names: Vec<_> = missing.iter().map(|tool| tool.name).collect();
+    let names: Vec<_> = missing.iter().map(|tool| tool.name.as_str()).collect();
     let how = if debian {
         format!("run: sudo apt-get install --no-install-recommends {}", packages(missing).join(" "))
     } else {
@@ -162,6 +188,7 @@ fn is_debian(release: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Arch;
     use rstest::rstest;
     use std::collections::HashSet;
 
@@ -186,15 +213,19 @@ mod tests {
         #[case] class: Class,
         #[case] line: &str,
     ) {
-        let named = |name: &&str| TOOLS.iter().find(|t| t.name == *name).unwrap();
-        let missing: Vec<&Tool> = names.iter().map(named).collect();
+        let all = tools(Target::default());
+        let named = |name: &&str| all.iter().find(|t| t.name == *name).unwrap().clone();
+        let missing: Vec<Tool> = names.iter().map(named).collect();
         let got = refusal(&missing, debian);
         assert_eq!((got.class, got.line.as_str()), (class, line));
     }
 
     #[test]
     fn each_tool_stands_once() {
-        let names: HashSet<_> = TOOLS.iter().map(|t| t.name).collect();
-        assert_eq!(names.len(), TOOLS.len());
+        for (arch, compat) in [(Arch::X86_64, true), (Arch::Arm64, false), (Arch::Arm64, true)] {
+            let all = tools(Target { arch, compat });
+            let names: HashSet<_> = all.iter().map(|t| &t.name).collect();
+            assert_eq!(names.len(), all.len());
+        }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! The command that runs the same again: what a person pastes after a failure.
 
+use crate::arch::Arch;
 use crate::kernel::Request;
 use memfd_seals::report::text::shell_word;
 
@@ -20,11 +21,13 @@ impl Again {
         let others = [
             ("SERIES", request.series.clone()),
             ("BASE", other(&request.base, "mainline")),
+            ("ARCH", other(request.target.arch.name(), Arch::default().name())),
+            ("ABI", request.target.compat.then(|| "32".to_owned())),
             ("CONFIG", request.config.clone()),
             ("KERNEL", request.kernel.as_ref().map(path)),
             ("CPUS", request.cpus.map(|n| n.to_string())),
             ("MEMORY", request.memory_mib.map(|n| n.to_string())),
-            ("QEMU", other(&request.qemu, "qemu-system-x86_64")),
+            ("QEMU", other(&request.qemu, request.target.arch.qemu().0)),
             ("KVM", other(&kvm, "/dev/kvm")),
             ("INIT", request.init.as_ref().map(path)),
         ];
@@ -62,6 +65,7 @@ impl Again {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Target;
     use rstest::rstest;
     use std::process::Command;
 
@@ -71,6 +75,7 @@ mod tests {
             kernel: None,
             series: None,
             base: "mainline".into(),
+            target: Target::default(),
             config: None,
             filter: None,
             jobs: 3,
@@ -87,6 +92,7 @@ mod tests {
             kernel: Some(value.into()),
             series: Some(value.into()),
             base: value.into(),
+            target: Target { arch: Arch::Arm64, compat: true },
             config: Some(value.into()),
             filter: Some(value.into()),
             cpus: "1".parse().ok(),
@@ -106,8 +112,8 @@ mod tests {
         let again = Again::of(&everything("x"));
         assert_eq!(
             again.all(),
-            "make qemu-test FILTER=x SERIES=x BASE=x CONFIG=x KERNEL=x CPUS=1 MEMORY=777 QEMU=x \
-             KVM=off INIT=x"
+            "make qemu-test FILTER=x SERIES=x BASE=x ARCH=arm64 ABI=32 CONFIG=x KERNEL=x CPUS=1 \
+             MEMORY=777 QEMU=x KVM=off INIT=x"
         );
         assert!(again.only("y z").starts_with("make qemu-test FILTER='y z' SERIES=x "));
     }

@@ -2,6 +2,7 @@
 //! Compiles the kernel's own memfd_test of the tree under test, static, for the guest.
 
 use super::stamp;
+use crate::arch::Programs;
 use crate::class::{Class, Refusal, Step};
 use crate::{files, run};
 use std::path::{Path, PathBuf};
@@ -17,20 +18,20 @@ pub struct Tool {
 
 /// Compiles memfd_test of `source_tree` into `folder`. Its name there carries the digest of its
 /// sources, of the headers they use and of the compiler, so two trees never share one.
-pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
+pub fn build(source_tree: &Path, programs: &Programs, folder: &Path) -> Step<Tool> {
     files::mkdir(folder)?;
     let tests = source_tree.join("tools/testing/selftests/memfd");
     let uapi = source_tree.join("include/uapi");
     let sources = ["memfd_test.c", "common.c", "common.h"].map(|name| tests.join(name));
     let headers = ["memfd.h", "fcntl.h", "falloc.h"].map(|name| uapi.join("linux").join(name));
     let inputs: Vec<&Path> = sources.iter().chain(&headers).map(PathBuf::as_path).collect();
-    let digest = stamp::digest(&[&compiler()?, &FLAGS.join(" ")], &inputs)?;
+    let digest = stamp::digest(&[&compiler(&programs.cc())?, &FLAGS.join(" ")], &inputs)?;
     let binary = folder.join(format!("memfd_test-{}", &digest[..16]));
     if stamp::intact(&binary) {
         return Ok(Tool { binary, built: false });
     }
     let part = folder.join(format!("part-{}-memfd_test", std::process::id()));
-    let mut gcc = run::inheriting("gcc");
+    let mut gcc = run::inheriting(programs.cc());
     // The tree's own headers of what is tested, and the machine's of all else: that spares
     // `make headers`, without which the others of the tree do not always stand alone.
     let include = folder.join(format!("part-{}-include", std::process::id()));
@@ -63,7 +64,7 @@ pub fn build(source_tree: &Path, folder: &Path) -> Step<Tool> {
 }
 
 /// What the compiler says it is.
-fn compiler() -> Step<String> {
-    let said = run::output(run::inheriting("gcc").arg("--version"), &mut || ())?.stdout;
+fn compiler(gcc: &str) -> Step<String> {
+    let said = run::output(run::inheriting(gcc).arg("--version"), &mut || ())?.stdout;
     Ok(String::from_utf8_lossy(&said).into_owned())
 }

@@ -10,6 +10,7 @@ pub mod progress;
 pub mod qemu;
 pub mod record;
 pub mod report;
+mod rust_std;
 pub mod splat;
 pub mod stack;
 pub mod stamp;
@@ -21,6 +22,7 @@ mod tests;
 pub mod verdict;
 pub mod watch;
 
+use crate::cache::Cache;
 use crate::class::{Class, Refusal, Step};
 use crate::files;
 use crate::kernel::Kernel;
@@ -149,19 +151,20 @@ impl Run<'_> {
         let repo = &self.options.repo;
         let guest = repo.join("target/guest");
         let patterns = Patterns::load(&repo.join("qemu/splats.txt"))?;
-        let qemu = qemu::find(&self.options.qemu, &self.options.cache)?;
+        let qemu = qemu::find(&self.options.qemu, kernel.target.arch, &self.options.cache)?;
         let suite = self.step("suite", || match &self.options.suite {
             Some(given) => {
                 suite::is_static(given)?;
                 Ok((format!("INIT={}", given.display()), given.clone()))
             }
             None => {
-                let suite = suite::build(repo)?;
+                let suite =
+                    suite::build(repo, kernel.target.user(), &Cache::held(&self.options.cache))?;
                 Ok((news(suite.built, "static"), suite.binary))
             }
         })?;
         let tool = self.step("memfd_test", || {
-            let tool = intree::build(&kernel.source_tree, &guest)?;
+            let tool = intree::build(&kernel.source_tree, kernel.target.user(), &guest)?;
             Ok((news(tool.built, "the kernel's own"), tool.binary))
         })?;
         let initrd = self.step("initramfs", || {
@@ -207,11 +210,14 @@ impl Run<'_> {
 
     /// Boots with what [`accel::choose`] says, and again under TCG if KVM didn't carry it.
     fn boot(&mut self, qemu: &Qemu, initrd: &Path, nonce: &str, patterns: &Patterns) -> Step<Boot> {
-        let vmlinux = &self.kernel.vmlinux;
+        let Kernel { image, target, .. } = self.kernel;
         let cache = &self.options.cache;
         let (mut choice, memory) = match &self.options.kvm {
             None => (Choice::tcg("as asked"), None),
-            Some(device) => accel::choose(device, || Memory::open(cache, &qemu.version, vmlinux))?,
+            Some(_) if !target.arch.is_ours() => {
+                (Choice::tcg(format!("another architecture, {}", target.arch.name())), None)
+            }
+            Some(device) => accel::choose(device, || Memory::open(cache, &qemu.version, image))?,
         };
         let mut boot = self.boot_once(qemu, initrd, nonce, &choice)?;
         if let (Accel::Kvm, Some(why)) = (choice.accel, kvm_failed(&boot, patterns)) {
@@ -246,7 +252,8 @@ impl Run<'_> {
                 .to_vec();
         init.extend(self.options.init.iter().cloned());
         let machine = Machine {
-            vmlinux: &self.kernel.vmlinux,
+            arch: self.kernel.target.arch,
+            image: &self.kernel.image,
             initrd,
             accel: choice.accel,
             cpus: self.options.cpus,

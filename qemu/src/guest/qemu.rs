@@ -2,6 +2,7 @@
 //! QEMU's command line, and which QEMU it is.
 
 use super::accel::Accel;
+use crate::arch::Arch;
 use crate::class::{Class, Refusal, Step};
 use crate::{files, run};
 use memfd_seals::report::text::shell_word;
@@ -20,9 +21,9 @@ pub struct Qemu {
 
 /// Finds `name` (a path, or a name looked up in PATH) and asks its version; the answer is kept in
 /// `cache` for as long as the file stays the same. Refuses (class qemu) an absent or old one.
-pub fn find(name: &str, cache: &Path) -> Step<Qemu> {
-    let absent =
-        || Refusal::new(Class::Qemu, format!("{name}: not found: install qemu-system-x86"));
+pub fn find(name: &str, arch: Arch, cache: &Path) -> Step<Qemu> {
+    let (_, package) = arch.qemu();
+    let absent = || Refusal::new(Class::Qemu, format!("{name}: not found: install {package}"));
     let path = which(name).ok_or_else(absent)?;
     let stat = std::fs::metadata(&path).map_err(|_| absent())?;
     let key = format!(
@@ -35,12 +36,12 @@ pub fn find(name: &str, cache: &Path) -> Step<Qemu> {
         stat.ctime(),
         stat.ctime_nsec()
     );
-    let memo = cache.join("qemu-version");
+    let memo = cache.join(format!("qemu-version-{}", arch.name()));
     let known = std::fs::read_to_string(&memo).unwrap_or_default();
     let version = match known.split_once('\n') {
         Some((of, version)) if of == key && parse(version).is_some() => version.to_owned(),
         _ => {
-            let version = ask(&path)?;
+            let version = ask(&path, package)?;
             files::mkdir(cache)?;
             files::write(&memo, format!("{key}\n{version}").as_bytes())?;
             version
@@ -68,7 +69,7 @@ fn which(name: &str) -> Option<PathBuf> {
     run::which(name)
 }
 
-fn ask(path: &Path) -> Step<String> {
+fn ask(path: &Path, package: &str) -> Step<String> {
     let refuse =
         |why: &str| Refusal::new(Class::Qemu, format!("{} --version: {why}", path.display()));
     let output = run::output(run::inheriting(path).arg("--version"), &mut || ());
@@ -80,7 +81,7 @@ fn ask(path: &Path) -> Step<String> {
     let version = text.split_once("version ").and_then(|(_, rest)| rest.split_whitespace().next());
     match version {
         Some(version) if parse(version).is_some() => Ok(version.to_owned()),
-        _ => Err(refuse("says nothing that is a version: reinstall qemu-system-x86")),
+        _ => Err(refuse(&format!("says nothing that is a version: reinstall {package}"))),
     }
 }
 
@@ -91,7 +92,9 @@ fn parse(version: &str) -> Option<(u32, u32)> {
 
 /// One machine to boot.
 pub struct Machine<'a> {
-    pub vmlinux: &'a Path,
+    pub arch: Arch,
+    /// What is booted.
+    pub image: &'a Path,
     pub initrd: &'a Path,
     pub accel: Accel,
     pub cpus: u32,
@@ -103,21 +106,13 @@ pub struct Machine<'a> {
 impl Machine<'_> {
     /// QEMU's arguments. `console` and `events` are the files that the two channels go to.
     pub fn args(&self, console: &str, events: &str) -> Vec<String> {
-        let (accel, cpu) = match self.accel {
-            Accel::Kvm => ("kvm", "max"),
-            // TCG emulates `rep movsb` byte by byte: a kernel that is told of fast ones copies and
-            // clears pages at a fraction of the speed. AVX makes every switch of tasks dearer.
-            Accel::Tcg => ("tcg", "max,-erms,-fsrm,-avx,-avx2,-fma"),
-        };
         [
-            // QEMU's own additions to the kernel's command line would come after ` -- ` and so
-            // reach /init instead of the kernel: off, and the device is named by hand.
             "-M",
-            "microvm,acpi=off,usb=off,auto-kernel-cmdline=off",
+            self.model(),
             "-accel",
-            accel,
+            self.accel.word(),
             "-cpu",
-            cpu,
+            self.cpu(),
             "-smp",
             &self.cpus.to_string(),
             "-m",
@@ -128,7 +123,7 @@ impl Machine<'_> {
             "none",
             "-no-reboot",
             "-kernel",
-            &self.vmlinux.to_string_lossy(),
+            &self.image.to_string_lossy(),
             "-initrd",
             &self.initrd.to_string_lossy(),
             "-chardev",
@@ -148,13 +143,44 @@ impl Machine<'_> {
         .to_vec()
     }
 
+    fn model(&self) -> &'static str {
+        match self.arch {
+            // QEMU's own additions to the kernel's command line would come after ` -- ` and so
+            // reach /init instead of the kernel: off, and the device is named by hand.
+            Arch::X86_64 => "microvm,acpi=off,usb=off,auto-kernel-cmdline=off",
+            Arch::Arm64 => "virt,acpi=off,gic-version=3",
+        }
+    }
+
+    fn cpu(&self) -> &'static str {
+        match (self.arch, self.accel) {
+            (_, Accel::Kvm) => "max",
+            // TCG emulates `rep movsb` byte by byte: a kernel that is told of fast ones copies and
+            // clears pages at a fraction of the speed. AVX makes every switch of tasks dearer.
+            (Arch::X86_64, Accel::Tcg) => "max,-erms,-fsrm,-avx,-avx2,-fma",
+            // The architecture's own pointer authentication costs more than all else of a call.
+            (Arch::Arm64, Accel::Tcg) => "max,pauth-impdef=on,sve=off",
+        }
+    }
+
+    /// What names the devices: the channel of the events, and the console.
+    fn devices(&self) -> &'static str {
+        match self.arch {
+            // microvm's first transport, where it is without ACPI.
+            Arch::X86_64 => {
+                "virtio_mmio.device=512@0xfeb00000:5 console=ttyS0 earlycon=uart8250,io,0x3f8"
+            }
+            // The device tree has the rest.
+            Arch::Arm64 => "console=ttyAMA0 earlycon=pl011,0x9000000",
+        }
+    }
+
     /// The kernel's command line.
     fn append(&self) -> String {
+        let slow_timers = (self.arch, self.accel) == (Arch::X86_64, Accel::Tcg);
         [
-            // microvm's first transport, where it is without ACPI.
-            "virtio_mmio.device=512@0xfeb00000:5",
             // Words from the first instruction on, so that an early panic is seen.
-            "console=ttyS0 earlycon=uart8250,io,0x3f8",
+            self.devices(),
             // Notices too: warnings, and the banner that shows life, at no cost in time.
             "loglevel=6",
             "reboot=t panic=-1",
@@ -162,7 +188,7 @@ impl Machine<'_> {
             "printk.devkmsg=on",
             // Calibrating that timer takes 0.2 s under TCG, and on a busy host it may fail; the
             // check of the other one may then end in a panic.
-            if self.accel == Accel::Tcg { "nolapic_timer no_timer_check" } else { "" },
+            if slow_timers { "nolapic_timer no_timer_check" } else { "" },
             "hugepages=24 kho=on liveupdate=on",
             // Nothing is kexeced here; by itself it takes twice what KASAN reserves at boot.
             "kho_scratch=4M,16M,16M",

@@ -99,6 +99,7 @@ fn decoded(kernel: &Kernel, lines: &[String]) -> Result<Vec<String>, String> {
     }
     let mut decode = command("timeout");
     decode.args(["-k", "2", SECONDS, "bash"]).arg(script).arg(&kernel.vmlinux);
+    decode.env("CROSS_COMPILE", kernel.target.arch.programs().prefix());
     // The tree's path, which is taken off the file names: `auto` would have to guess it.
     decode.arg(&kernel.source_tree).stdin(input(lines).map_err(|e| e.to_string())?);
     let out = output(&mut decode, &mut || ()).map_err(|refusal| refusal.line)?;
@@ -171,7 +172,9 @@ mod tests {
             fs::write(folder.join(SCRIPT), script).unwrap();
         }
         Kernel {
+            target: Default::default(),
             vmlinux: folder.join("vmlinux"),
+            image: folder.join("vmlinux"),
             build_dir: folder.into(),
             source_tree: folder.into(),
             release: String::new(),

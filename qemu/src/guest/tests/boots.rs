@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! Boots of a fake QEMU: a shell script that writes to the same two channels.
 
+use crate::arch::Arch;
 use crate::class::Class;
 use crate::class::Step;
 use crate::files;
@@ -114,7 +115,7 @@ fn qemu_is_asked_its_version(#[case] text: &str, #[case] wanted: Result<&str, &s
     let name = script(folder.path(), text);
     // Twice: the second answer comes from memory.
     for _ in 0..2 {
-        match (qemu::find(&name.to_string_lossy(), folder.path()), wanted) {
+        match (qemu::find(&name.to_string_lossy(), Arch::X86_64, folder.path()), wanted) {
             (Ok(qemu), Ok(version)) => assert_eq!(qemu.version, version),
             (Err(refusal), Err(why)) => {
                 assert_eq!(refusal.class, Class::Qemu);
@@ -129,7 +130,7 @@ fn qemu_is_asked_its_version(#[case] text: &str, #[case] wanted: Result<&str, &s
 #[test]
 fn no_qemu_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let refusal = qemu::find("no-such-qemu", folder.path()).err().unwrap();
+    let refusal = qemu::find("no-such-qemu", Arch::X86_64, folder.path()).err().unwrap();
     assert_eq!(refusal.class, Class::Qemu);
     assert!(refusal.line.contains("install"));
 }
