@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// What rows write.
 pub const DATA: &[u8] = b"test";
 /// An address that is no user's: refused before anything else is looked at. Where the program has 32
-/// bits and the kernel more, it is as good as any other: `Need::NoUserAddress`.
+/// bits and the kernel more, it is as good as any other: `Need::KernelAddress`.
 pub const NO_USER: usize = isize::MIN as usize;
 /// A user's address where nothing is mapped: seen when the copy is tried.
 pub const UNMAPPED: usize = 8;

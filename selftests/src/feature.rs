@@ -80,9 +80,9 @@ pub const FEATURES: &[Feature] = &[
         probe: || Need::Words64.missing().is_none(),
     },
     Feature {
-        name: "no_user_address",
-        means: "there are addresses that no user space has",
-        probe: || Need::NoUserAddress.missing().is_none(),
+        name: "kernel_address",
+        means: "a program can name an address that no user space has",
+        probe: || Need::KernelAddress.missing().is_none(),
     },
 ];
 

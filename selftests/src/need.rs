@@ -38,8 +38,8 @@ pub enum Need {
     Compat,
     /// Arguments of 64 bits in one word.
     Words64,
-    /// An address that no user space can have.
-    NoUserAddress,
+    /// An address that no user space has.
+    KernelAddress,
     /// remap_file_pages(2).
     RemapFilePages,
     /// Huge pages that MADV_COLLAPSE puts together.
@@ -108,7 +108,7 @@ impl Need {
             Need::Compat => crate::compat::missing(),
             Need::Words64 => (usize::BITS < 64)
                 .then(|| "a program of 32 bits can't say so much in one argument".into()),
-            Need::NoUserAddress => no_user_address_missing(),
+            Need::KernelAddress => kernel_address_missing(),
             Need::RemapFilePages => {
                 no_call("remap_file_pages", libc::SYS_remap_file_pages, [0, 0, 1, 0, 0, 0])
             }
@@ -221,7 +221,7 @@ fn collapse_missing() -> Option<String> {
 }
 
 /// /dev/null takes whatever a user may name, without looking there.
-fn no_user_address_missing() -> Option<String> {
+fn kernel_address_missing() -> Option<String> {
     let null = match std::fs::OpenOptions::new().write(true).open("/dev/null") {
         Ok(null) => null,
         Err(error) => return Some(format!("/dev/null: {error}")),

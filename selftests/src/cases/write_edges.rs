@@ -135,7 +135,7 @@ pub const CASES: &[Case] = &[
         name: "no_user_buffer",
         about: "a buffer at an address that is no user's is EFAULT before any seal",
         on: SHMEM,
-        needs: &[Need::NoUserAddress],
+        needs: &[Need::KernelAddress],
         op: |f| pwrite_from(f, NO_USER, 4, 0),
         expect: Fails(EFAULT),
         ..MISTAKE_FIRST
@@ -143,7 +143,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "no_user_iovec",
         about: "an iovec at an address that is no user's is EFAULT before any seal",
-        needs: &[Need::NoUserAddress],
+        needs: &[Need::KernelAddress],
         op: |f| {
             let iov = [[NO_USER, 4]];
             let args = [f.fd.as_raw_fd() as usize, iov.as_ptr() as usize, 1, 0, 0, 0];
