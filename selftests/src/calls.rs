@@ -11,8 +11,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 /// What rows write.
 pub const DATA: &[u8] = b"test";
-/// An address that is no user's: refused before anything else is looked at.
-pub const NO_USER: usize = 1 << 63;
+/// An address that is no user's: refused before anything else is looked at. Where the program has 32
+/// bits and the kernel more, it is as good as any other: `Need::KernelAddress`.
+pub const NO_USER: usize = isize::MIN as usize;
 /// A user's address where nothing is mapped: seen when the copy is tried.
 pub const UNMAPPED: usize = 8;
 
@@ -26,7 +27,8 @@ fn number(fd: &impl AsRawFd) -> usize {
 
 /// `pwrite(2)` of `len` bytes at an address, which may be any.
 pub fn pwrite_from(f: &World, addr: usize, len: usize, offset: i64) -> Got {
-    call(libc::SYS_pwrite64, [number(&f.fd), addr, len, offset as usize, 0, 0])
+    let args = [number(&f.fd), addr, len].map(|word| word as u64);
+    Ok(sys::call64(libc::SYS_pwrite64, [args[0], args[1], args[2], offset as u64, 0, 0])?)
 }
 
 /// `write(2)` of `len` bytes at an address, which may be any.
@@ -51,16 +53,15 @@ pub fn writev(f: &World, parts: &[&[u8]]) -> Got {
 /// `pwritev(2)`.
 pub fn pwritev(f: &World, parts: &[&[u8]], offset: i64) -> Got {
     let iov = iovecs(parts);
-    let args = [number(&f.fd), iov.as_ptr() as usize, iov.len(), offset as usize, 0, 0];
-    call(libc::SYS_pwritev, args)
+    let [fd, at, len] = [number(&f.fd), iov.as_ptr() as usize, iov.len()].map(|word| word as u64);
+    Ok(sys::call64(libc::SYS_pwritev, [fd, at, len, offset as u64, 0, 0])?)
 }
 
 /// `pwritev2(2)`; at the file's offset if `offset` is -1.
 pub fn pwritev2(f: &World, parts: &[&[u8]], offset: i64, flags: c_int) -> Got {
     let iov = iovecs(parts);
-    let args =
-        [number(&f.fd), iov.as_ptr() as usize, iov.len(), offset as usize, 0, flags as usize];
-    call(libc::SYS_pwritev2, args)
+    let [fd, at, len] = [number(&f.fd), iov.as_ptr() as usize, iov.len()].map(|word| word as u64);
+    Ok(sys::call64(libc::SYS_pwritev2, [fd, at, len, offset as u64, 0, flags as u64])?)
 }
 
 /// `splice(2)`; at the descriptors' own offsets where none is given.
@@ -149,20 +150,20 @@ pub fn with_source(world: World) -> Result<World, String> {
 /// A file of another file system with eight bytes, its offset at 2, kept first: the program.
 pub fn with_disk_source(world: World) -> Result<World, String> {
     let file = std::fs::File::open("/proc/self/exe").map_err(|e| format!("the program: {e}"))?;
-    nix::unistd::lseek(&file, 2, Whence::SeekSet).map_err(|e| format!("the program: {e}"))?;
+    sys::lseek(&file, 2, Whence::SeekSet).map_err(|e| format!("the program: {e}"))?;
     Ok(world.keep(file.into()))
 }
 
 fn memfd() -> Sys<OwnedFd> {
     let fd = sys::memfd_create("source", mfd::CLOEXEC)?;
     nix::unistd::write(&fd, b"01234567")?;
-    nix::unistd::lseek(&fd, 2, Whence::SeekSet)?;
+    sys::lseek(&fd, 2, Whence::SeekSet)?;
     Ok(fd)
 }
 
 /// The source that was kept first stands where it stood.
 pub fn source_stays(f: &mut World) -> Check {
-    let here = nix::unistd::lseek(&f.kept[0], 0, Whence::SeekCur);
+    let here = sys::lseek(&f.kept[0], 0, Whence::SeekCur);
     same("the source's offset", Ok(2), here)
 }
 
@@ -188,7 +189,7 @@ pub fn unmoved<const N: usize>(got: Got, offsets: [(i64, i64); N]) -> Got {
 /// The file that was kept first holds the file's first bytes.
 pub fn arrived(f: &mut World) -> Check {
     let mut got = [0; 4];
-    nix::sys::uio::pread(&f.kept[0], &mut got, 0).map_err(|e| e.to_string())?;
+    sys::pread(&f.kept[0], &mut got, 0).map_err(|e| e.to_string())?;
     same("what arrived", [0x5a, 0, 0, 0], got)?;
     f.unchanged()
 }
@@ -228,7 +229,7 @@ fn limit_size(len: usize) -> Sys<()> {
     let mut set = nix::sys::signal::SigSet::empty();
     set.add(nix::sys::signal::Signal::SIGXFSZ);
     set.thread_block()?;
-    let limit = libc::rlimit { rlim_cur: len as u64, rlim_max: len as u64 };
-    let args = [0, libc::RLIMIT_FSIZE as usize, &raw const limit as usize, 0, 0, 0];
+    let limit = [len as u64; 2];
+    let args = [0, libc::RLIMIT_FSIZE as usize, limit.as_ptr() as usize, 0, 0, 0];
     sys::call(libc::SYS_prlimit64, args).map(|_| ())
 }

@@ -2,6 +2,7 @@
 //! What rows look at afterwards, beside what `world.rs` does by itself.
 
 use crate::case::Check;
+use crate::sys;
 use crate::world::{World, same};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -19,7 +20,7 @@ impl World {
 
     /// The descriptor's offset is this.
     pub fn offset_is(&self, offset: i64) -> Check {
-        let here = nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
+        let here = sys::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur);
         same("offset", Ok(offset), here)
     }
 }

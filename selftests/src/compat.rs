@@ -3,6 +3,7 @@
 //! `arch/x86/entry/syscalls/syscall_32.tbl`).
 
 use crate::case::Got;
+use crate::kind::Kind;
 use crate::sys::{self, Ended, Map, Sys};
 use crate::world::World;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -43,15 +44,21 @@ pub fn missing() -> Option<String> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
 fn call(nr: u32, args: [u32; 6]) -> Sys {
     sys::compat_call(nr, args)
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
 fn call(_: u32, _: [u32; 6]) -> Sys {
     Err(nix::errno::Errno::ENOSYS)
 }
+
+/// Of memory that a 32-bit pointer reaches; elsewhere there is no call to take one.
+#[cfg(target_arch = "x86_64")]
+const LOW: libc::c_int = libc::MAP_32BIT;
+#[cfg(not(target_arch = "x86_64"))]
+const LOW: libc::c_int = 0;
 
 /// A page that a 32-bit pointer reaches: what the calls point to is put there.
 struct Desk {
@@ -61,8 +68,8 @@ struct Desk {
 
 impl Desk {
     fn new() -> Sys<Desk> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
-        Ok(Desk { page: Map::at(0, 4096, sys::RW, flags, -1, 0)?, used: 0 })
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | LOW;
+        Ok(Desk { page: Map::at(0, Kind::Shmem.page(), sys::RW, flags, -1, 0)?, used: 0 })
     }
 
     /// The address of these bytes there.

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{self, AddressFamily, ControlMessage, MsgFlags};
 use nix::sys::socket::{SockFlag, SockType};
-use nix::unistd::{Whence, lseek};
+use nix::unistd::Whence;
 use std::fs::File;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -167,7 +167,7 @@ impl World {
         };
         if let Before(flags) | After(flags) = door {
             if flags & (libc::O_PATH | libc::O_WRONLY) == 0 {
-                lseek(&fd, OFFSET, Whence::SeekSet).map_err(said("lseek"))?;
+                sys::lseek(&fd, OFFSET, Whence::SeekSet).map_err(said("lseek"))?;
             }
         }
         let first = std::mem::replace(&mut self.fd, fd);

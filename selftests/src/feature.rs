@@ -2,7 +2,8 @@
 //! What kernels differ in as far as the suite's expectations go, probed by meaning and never by
 //! version. A row of deviations.toml names these in `when`.
 
-use crate::need;
+use crate::kind::Kind;
+use crate::need::{self, Need};
 use crate::sys::{self, Map, RO, Sys, mfd, seal};
 use libc::MAP_SHARED;
 use nix::errno::Errno::EPERM;
@@ -74,6 +75,26 @@ pub const FEATURES: &[Feature] = &[
         means: "there is /dev/ashmem, and it makes regions",
         probe: || crate::ashmem::missing().is_none(),
     },
+    Feature {
+        name: "int80",
+        means: "there is the 32-bit system call entry of x86",
+        probe: || Need::Compat.missing().is_none(),
+    },
+    Feature {
+        name: "pkeys",
+        means: "there are protection keys for pages, and the suite can set them",
+        probe: || Need::Pkeys.missing().is_none(),
+    },
+    Feature {
+        name: "words64",
+        means: "an argument has 64 bits",
+        probe: || Need::Words64.missing().is_none(),
+    },
+    Feature {
+        name: "kernel_address",
+        means: "a program can name an address that no user space has",
+        probe: || Need::KernelAddress.missing().is_none(),
+    },
 ];
 
 /// The names of those that the running kernel has.
@@ -83,7 +104,7 @@ pub fn probed() -> Vec<&'static str> {
 
 fn page() -> Sys<OwnedFd> {
     let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
-    nix::unistd::ftruncate(&fd, 4096)?;
+    sys::ftruncate(&fd, Kind::Shmem.page() as i64)?;
     Ok(fd)
 }
 
@@ -100,14 +121,14 @@ fn exec_seal() -> Sys<bool> {
 fn write_sealed_map() -> Sys<Map> {
     let fd = page()?;
     sys::add_seals(&fd, seal::WRITE)?;
-    Map::new(4096, RO, MAP_SHARED, &fd, 0)
+    Map::new(Kind::Shmem.page(), RO, MAP_SHARED, &fd, 0)
 }
 
 /// A write across an EOF at the end of a page.
 fn folio_writes() -> Sys {
     let fd = page()?;
     sys::add_seals(&fd, seal::GROW)?;
-    sys::pwritev2(&fd, b"test", 4094, 0)
+    sys::pwritev2(&fd, b"test", Kind::Shmem.page() as i64 - 2, 0)
 }
 
 /// A write of what is not mapped.
@@ -119,9 +140,9 @@ fn seal_before_buffer() -> Sys {
 
 /// A byte written by /proc/self/mem.
 fn hugetlb_forced() -> std::io::Result<()> {
-    let page = crate::kind::Kind::Hugetlb.page();
+    let page = Kind::Hugetlb.page();
     let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::HUGETLB)?;
-    nix::unistd::ftruncate(&fd, page as i64)?;
+    sys::ftruncate(&fd, page as i64)?;
     let map = Map::new(page, RO, libc::MAP_PRIVATE, &fd, 0)?;
     let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem")?;
     memory.write_all_at(b"x", map.addr() as u64)

@@ -15,10 +15,12 @@ const FLAG_AUTOCLEAR: u32 = 4;
 
 const BLKDISCARD: usize = 0x1277;
 const BLKZEROOUT: usize = 0x127f;
-const BLKGETSIZE64: usize = 0x8008_1272;
+const BLKGETSIZE64: usize = 0x8000_1272 | size_of::<usize>() << 16;
 
-/// What O_DIRECT asks of addresses and lengths.
-const BLOCK: usize = 4096;
+/// What O_DIRECT may ask of addresses and lengths, and a page of the file behind.
+pub fn block() -> usize {
+    crate::kind::Kind::Shmem.page()
+}
 
 /// loop_config with its loop_info64.
 #[repr(C)]
@@ -71,8 +73,8 @@ pub fn missing() -> Option<String> {
 /// A page with every byte the same, aligned as O_DIRECT wants it.
 fn page(byte: u8) -> Sys<Map> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let page = Map::at(0, BLOCK, RW, flags, -1, 0)?;
-    (0..BLOCK).for_each(|at| page.store(at, byte));
+    let page = Map::at(0, block(), RW, flags, -1, 0)?;
+    (0..block()).for_each(|at| page.store(at, byte));
     Ok(page)
 }
 
@@ -106,13 +108,13 @@ fn open(path: &str, flags: c_int) -> Sys<File> {
 
 /// BLKDISCARD of the first page.
 pub fn discard(device: &OwnedFd) -> Sys {
-    let range = [0u64, BLOCK as u64];
+    let range = [0u64, block() as u64];
     ioctl(device, BLKDISCARD, range.as_ptr() as usize)
 }
 
 /// BLKZEROOUT of the first page.
 pub fn zero_out(device: &OwnedFd) -> Sys {
-    let range = [0u64, BLOCK as u64];
+    let range = [0u64, block() as u64];
     ioctl(device, BLKZEROOUT, range.as_ptr() as usize)
 }
 

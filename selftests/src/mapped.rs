@@ -90,7 +90,7 @@ impl World {
     pub fn beside_another(self) -> Setup {
         let flags = mfd::CLOEXEC | mfd::ALLOW_SEALING | self.given.kind.flags();
         let other = sys::memfd_create("another", flags).map_err(word)?;
-        nix::unistd::ftruncate(&other, self.size as i64).map_err(word)?;
+        sys::ftruncate(&other, self.size as i64).map_err(word)?;
         Ok(self.keep(other))
     }
 

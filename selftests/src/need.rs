@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
+use crate::calls::NO_USER;
 use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 use crate::mapped::MADV_COLLAPSE;
@@ -8,7 +9,6 @@ pub use crate::region::{Probe, probe_seal};
 use crate::sys::{self, Ended, mfd};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{Resource, getrlimit};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -38,6 +38,10 @@ pub enum Need {
     LiveUpdate,
     /// A 32-bit system call entry.
     Compat,
+    /// Arguments of 64 bits in one word.
+    Words64,
+    /// An address that no user space has.
+    KernelAddress,
     /// remap_file_pages(2).
     RemapFilePages,
     /// Huge pages that MADV_COLLAPSE puts together.
@@ -105,6 +109,9 @@ impl Need {
             Need::Swap => crate::swap::missing(),
             Need::LiveUpdate => crate::luo::missing(),
             Need::Compat => crate::compat::missing(),
+            Need::Words64 => (usize::BITS < 64)
+                .then(|| "a program of 32 bits can't say so much in one argument".into()),
+            Need::KernelAddress => kernel_address_missing(),
             Need::RemapFilePages => {
                 no_call("remap_file_pages", libc::SYS_remap_file_pages, [0, 0, 1, 0, 0, 0])
             }
@@ -115,14 +122,12 @@ impl Need {
                 .err()
                 .map(|error| format!("{COMPACT}: {error} (needs root and CONFIG_COMPACTION)")),
             Need::Mseal => no_call("mseal", sys::SYS_MSEAL, [0; 6]),
-            Need::Pkeys => sys::pkey_alloc(0)
-                .err()
-                .map(|errno| format!("no protection keys in this CPU or kernel ({errno:?})")),
+            Need::Pkeys => pkeys_missing(),
             Need::SysvShm => {
-                no_call("System V shared memory", libc::SYS_shmctl, [usize::MAX, 0, 0, 0, 0, 0])
+                no_call("System V shared memory", sys::SYS_SHMCTL, [usize::MAX, 0, 0, 0, 0, 0])
             }
             Need::Fchmodat2 => {
-                no_call("fchmodat2(2)", libc::SYS_fchmodat2, [usize::MAX, 0, 0, 0, 0, 0])
+                no_call("fchmodat2(2)", sys::SYS_FCHMODAT2, [usize::MAX, 0, 0, 0, 0, 0])
             }
             Need::Mounts => match crate::elsewhere::mount(c"tmpfs") {
                 Ok(_) => None,
@@ -218,6 +223,26 @@ fn collapse_missing() -> Option<String> {
         .map(|errno| format!("no MADV_COLLAPSE, or no memory for a huge page ({errno:?})"))
 }
 
+/// /dev/null takes whatever a user may name, without looking there.
+fn kernel_address_missing() -> Option<String> {
+    let null = match std::fs::OpenOptions::new().write(true).open("/dev/null") {
+        Ok(null) => null,
+        Err(error) => return Some(format!("/dev/null: {error}")),
+    };
+    let args = [null.as_raw_fd() as usize, NO_USER, 4, 0, 0, 0];
+    (sys::call(libc::SYS_write, args) != Err(Errno::EFAULT)).then(|| {
+        format!("user space may be anywhere that this program can name ({NO_USER:#x} too)")
+    })
+}
+
+fn pkeys_missing() -> Option<String> {
+    if !sys::KEYS_ARE_SET {
+        return Some("protection keys are not set here as on x86".into());
+    }
+    let errno = sys::pkey_alloc(0).err()?;
+    Some(format!("no protection keys in this CPU or kernel ({errno:?})"))
+}
+
 /// Why this process is not all that root can be.
 fn powerless() -> Option<String> {
     without(1 << 21 | 1 << 1 | 1 << 3)
@@ -234,7 +259,11 @@ fn without(wanted: u64) -> Option<String> {
 /// Why not so much memory can be pinned. CAP_IPC_LOCK, bit 14, has no limit.
 fn unlockable() -> Option<String> {
     let wanted = (HUGE_PAGES * huge_page_size().unwrap_or(0)) as u64;
-    let limit = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
+    // Soft and hard, of 64 bits whatever the program has.
+    let mut limits = [0u64; 2];
+    let at = limits.as_mut_ptr() as usize;
+    let got = sys::call(libc::SYS_prlimit64, [0, libc::RLIMIT_MEMLOCK as usize, 0, at, 0, 0]);
+    let limit = got.map_or(0, |_| limits[0]);
     (limit < wanted).then(|| without(1 << 14)).flatten().map(|_| {
         format!("{} KiB may be locked, {} needed (ulimit -l unlimited)", limit >> 10, wanted >> 10)
     })

@@ -119,8 +119,11 @@ pub const FILL: u8 = b'#';
 const MARK: u8 = b'!';
 /// Where, in each page.
 const MARK_AT: usize = 64;
-/// How much of a file is filled and compared, bytes.
-pub const FILLED: usize = 16 << 10;
+/// How much of a file is filled and compared, bytes: four small pages.
+pub fn filled() -> usize {
+    4 * Kind::Shmem.page()
+}
+
 /// F_SEAL_WRITE waits for pages that other CPUs have just used: asked for in every round of so many.
 const PATIENT: usize = 100;
 
@@ -229,9 +232,9 @@ impl Race {
         sys::call(libc::SYS_ftruncate, [fd.as_raw_fd() as usize, size, 0, 0, 0, 0])?;
         if self.filled && kind == Kind::Hugetlb {
             // It has no write(2).
-            nix::fcntl::fallocate(&fd, nix::fcntl::FallocateFlags::empty(), 0, size as i64)?;
+            sys::fallocate(&fd, 0, 0, size as i64)?;
         } else if self.filled {
-            nix::sys::uio::pwrite(&fd, &[FILL; FILLED][..size.min(FILLED)], 0)?;
+            sys::pwrite(&fd, &vec![FILL; size.min(filled())], 0)?;
         }
         if self.before != 0 {
             sys::add_seals(&fd, self.before)?;
@@ -246,12 +249,12 @@ impl Race {
     }
 
     fn look(&self, fd: &OwnedFd) -> Sys<Looks> {
-        let stat = nix::sys::stat::fstat(fd)?;
+        let stat = sys::fstat(fd)?;
         let (size, memory) = (stat.st_size as usize, stat.st_blocks as usize * 512);
         let mut contents = Vec::new();
         if matches!(self.keeps, Keeps::Contents | Keeps::All) {
-            contents.resize(size.min(FILLED), 0);
-            nix::sys::uio::pread(fd, &mut contents, 0)?;
+            contents.resize(size.min(filled()), 0);
+            sys::pread(fd, &mut contents, 0)?;
         }
         Ok(Looks { size, memory, contents })
     }

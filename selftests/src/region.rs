@@ -100,7 +100,7 @@ pub fn memfd_create_region(name: &str, size: usize) -> Sys<OwnedFd> {
         Err(Errno::EINVAL) => sys::memfd_create(name, flags)?,
         other => other?,
     };
-    nix::unistd::ftruncate(&fd, i64::try_from(size).map_err(|_| Errno::EFBIG)?)?;
+    sys::ftruncate(&fd, i64::try_from(size).map_err(|_| Errno::EFBIG)?)?;
     Ok(fd)
 }
 
@@ -163,7 +163,7 @@ impl Sealed {
     /// EPIPE, never SIGPIPE. What is sent is the same open file: its offset is everybody's, so
     /// none should read(2) it.
     pub fn send(&self, socket: &impl AsRawFd) -> Sys<()> {
-        send(socket, &[self.fd.as_raw_fd()], self.size)
+        send(socket, &[self.fd.as_raw_fd()], self.size as u64)
     }
 }
 
@@ -177,8 +177,8 @@ impl AsRawFd for Sealed {
 type Size = [u8; 8];
 
 /// Sends any descriptors with any claim, as a sender that is not to be trusted does.
-pub(crate) fn send(socket: &impl AsRawFd, fds: &[i32], claim: usize) -> Sys<()> {
-    let size: Size = (claim as u64).to_le_bytes();
+pub(crate) fn send(socket: &impl AsRawFd, fds: &[i32], claim: u64) -> Sys<()> {
+    let size: Size = claim.to_le_bytes();
     let (data, rights) = ([IoSlice::new(&size)], [ControlMessage::ScmRights(fds)]);
     let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
     match sendmsg::<()>(socket.as_raw_fd(), &data, rights, MsgFlags::MSG_NOSIGNAL, None)? {
@@ -286,7 +286,7 @@ pub fn receive_and_verify(socket: &impl AsRawFd, least: usize) -> Result<ReadOnl
         (bytes, descriptors) => return Err(Refused::Message { bytes, descriptors }),
     };
     let guarantee = verify(&fd)?;
-    let size = nix::sys::stat::fstat(&fd)?.st_size as u64;
+    let size = sys::fstat(&fd)?.st_size as u64;
     let wanted = u64::from_le_bytes(claim).max(least as u64).max(1);
     if size < wanted {
         return Err(Refused::Short { wanted, size });

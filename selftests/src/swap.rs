@@ -13,9 +13,13 @@ use std::time::Duration;
 
 const DEVICE: &str = "/dev/ram0";
 const DEVICE_C: &std::ffi::CStr = c"/dev/ram0";
-/// Pages of swap, the header's included: more than any case wants.
-const PAGES: u32 = 2048;
-const PAGE: usize = 4096;
+/// Bytes of swap, the header's page included: more than any case wants.
+const SWAP: usize = 8 << 20;
+/// Of a page, bytes.
+fn size() -> usize {
+    crate::kind::Kind::Shmem.page()
+}
+
 /// This process, for the scheduler.
 const THIS: Pid = Pid::from_raw(0);
 /// How our own header is told from data that must not be lost.
@@ -28,11 +32,12 @@ pub struct Swap {
 
 /// The first page of a swap area (`union swap_header` of `include/linux/swap.h`).
 fn header() -> Vec<u8> {
-    let mut page = vec![0; PAGE];
+    let mut page = vec![0; size()];
     page[1024..1028].copy_from_slice(&1u32.to_ne_bytes());
-    page[1028..1032].copy_from_slice(&(PAGES - 1).to_ne_bytes());
+    page[1028..1032].copy_from_slice(&((SWAP / size() - 1) as u32).to_ne_bytes());
     page[1052..1068].copy_from_slice(LABEL);
-    page[PAGE - 10..].copy_from_slice(b"SWAPSPACE2");
+    let end = page.len();
+    page[end - 10..].copy_from_slice(b"SWAPSPACE2");
     page
 }
 
@@ -42,7 +47,7 @@ fn take() -> Result<Flock<File>, String> {
     let device = device.map_err(|error| format!("{DEVICE}: {error}"))?;
     let device = Flock::lock(device, FlockArg::LockExclusive)
         .map_err(|(_, errno)| format!("{DEVICE}: flock: {errno:?}"))?;
-    let mut page = vec![0; PAGE];
+    let mut page = vec![0; size()];
     device.read_exact_at(&mut page, 0).map_err(|error| format!("{DEVICE}: {error}"))?;
     let ours = page == header();
     if !ours && page.iter().any(|&byte| byte != 0) {
@@ -84,7 +89,7 @@ impl Swap {
     pub fn out(&self, world: &World, map: &Map) -> Result<(), String> {
         let word = |errno: Errno| format!("{errno:?}");
         // Only pages that are mapped are looked at.
-        (0..map.len()).step_by(PAGE).for_each(|at| {
+        (0..map.len()).step_by(size()).for_each(|at| {
             map.load(at);
         });
         let ours = sched_getaffinity(THIS).map_err(word)?;

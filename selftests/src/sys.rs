@@ -13,6 +13,15 @@ use nix::unistd::{ForkResult, Pid};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
 
+pub mod seal;
+mod wide;
+
+pub use wide::{
+    F_SETLK, Offset, SYS_FADVISE64, SYS_FCHMODAT2, SYS_MMAP, SYS_MSEAL, SYS_SHMAT, SYS_SHMCTL,
+    SYS_SHMGET, SYS_SYNC_FILE_RANGE, call64, fallocate, fstat, ftruncate, lseek, pread, pwrite,
+    truncate,
+};
+
 /// What a raw system call gives: its value, or the errno.
 pub type Sys<T = i64> = Result<T, Errno>;
 
@@ -20,42 +29,6 @@ pub type Sys<T = i64> = Result<T, Errno>;
 pub const RW: c_int = libc::PROT_READ | libc::PROT_WRITE;
 /// Reads only.
 pub const RO: c_int = libc::PROT_READ;
-
-/// Seal bits of `include/uapi/linux/fcntl.h`; this is their one home.
-pub mod seal {
-    /// No more seals.
-    pub const SEAL: u32 = 0x0001;
-    /// No shrinking.
-    pub const SHRINK: u32 = 0x0002;
-    /// No growing.
-    pub const GROW: u32 = 0x0004;
-    /// No writing; refused while writable mappings exist.
-    pub const WRITE: u32 = 0x0008;
-    /// No writing except through old mappings.
-    pub const FUTURE_WRITE: u32 = 0x0010;
-    /// No change of the execute bits.
-    pub const EXEC: u32 = 0x0020;
-    /// No writing and no resizing except through old mappings.
-    pub const FS_WRITE: u32 = 0x0040;
-
-    /// Their names as the suite has them in those of tests.
-    const WORDS: &[(u32, &str)] = &[
-        (SEAL, "seal"),
-        (SHRINK, "shrink"),
-        (GROW, "grow"),
-        (WRITE, "write"),
-        (FUTURE_WRITE, "future_write"),
-        (EXEC, "exec"),
-        (FS_WRITE, "fs_write"),
-    ];
-
-    /// The names of these seals, `none` if there are none.
-    pub fn words(seals: u32) -> String {
-        let words: Vec<_> =
-            WORDS.iter().filter(|(bit, _)| seals & bit != 0).map(|(_, word)| *word).collect();
-        if words.is_empty() { "none".into() } else { words.join("_") }
-    }
-}
 
 /// Flags of `memfd_create(2)`.
 pub mod mfd {
@@ -70,11 +43,27 @@ fn result(value: i64) -> Sys {
     if value == -1 { Err(Errno::last()) } else { Ok(value) }
 }
 
-/// Any system call, its arguments as the kernel takes them.
+/// Any system call, its arguments as a 64-bit kernel takes them (see `call64`).
 pub fn call(nr: c_long, args: [usize; 6]) -> Sys {
+    call64(nr, args.map(|arg| arg as u64))
+}
+
+/// Any system call, its arguments as this program's registers have them.
+fn raw(nr: c_long, args: [usize; 6]) -> Sys {
+    let [a, b, c, d, e, f] = args;
     // SAFETY: the caller hands numbers to the kernel, which checks them; memory that they name
     // is the caller's own and is only reached through `Map` and buffers that outlive the call.
-    result(unsafe { libc::syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]) })
+    result(unsafe { libc::syscall(nr, a, b, c, d, e, f) } as i64)
+}
+
+/// Fills in what `fstat(2)` gives.
+fn fstat_raw(fd: RawFd) -> Sys<libc::stat64> {
+    // SAFETY: of all zeroes is one, and the call writes to no more than it.
+    unsafe {
+        let mut stat: libc::stat64 = std::mem::zeroed();
+        result(libc::fstat64(fd, &mut stat) as i64)?;
+        Ok(stat)
+    }
 }
 
 /// `memfd_create(2)`; `name` without its NUL.
@@ -109,8 +98,8 @@ pub fn fcntl(fd: &impl AsRawFd, cmd: c_int, arg: usize) -> Sys {
 /// `pwritev2(2)` of one buffer.
 pub fn pwritev2(fd: &impl AsRawFd, data: &[u8], offset: i64, flags: c_int) -> Sys {
     let iov = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
-    // SAFETY: one iovec over a live buffer that the call only reads.
-    result(unsafe { libc::pwritev2(fd.as_raw_fd(), &iov, 1, offset, flags) } as c_long)
+    let (fd, iov) = (fd.as_raw_fd() as u64, &raw const iov as u64);
+    call64(libc::SYS_pwritev2, [fd, iov, 1, offset as u64, 0, flags as u64])
 }
 
 /// `process_vm_writev(2)` into this process.
@@ -123,7 +112,7 @@ pub fn process_vm_write(process: Pid, data: &[u8], to: usize) -> Sys {
     let local = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
     let remote = libc::iovec { iov_base: to as *mut c_void, iov_len: data.len() };
     // SAFETY: the kernel writes to `to` as it would for another process, checking the mapping.
-    result(unsafe { libc::process_vm_writev(process.as_raw(), &local, 1, &remote, 1, 0) } as c_long)
+    result(unsafe { libc::process_vm_writev(process.as_raw(), &local, 1, &remote, 1, 0) } as i64)
 }
 
 /// A mapping that this process made, unmapped when dropped.
@@ -136,8 +125,9 @@ pub struct Map {
 impl Map {
     /// `mmap(2)`, the kernel choosing the address unless `flags` has MAP_FIXED.
     pub fn at(addr: usize, len: usize, prot: c_int, flags: c_int, fd: RawFd, off: i64) -> Sys<Map> {
-        let args = [addr, len, prot as usize, flags as usize, fd as usize, off as usize];
-        Ok(Map { addr: call(libc::SYS_mmap, args)? as usize, len })
+        let [addr_, len_] = [addr, len].map(|word| word as u64);
+        let args = [addr_, len_, prot as u64, flags as u64, fd as u64, off as u64];
+        Ok(Map { addr: call64(SYS_MMAP, args)? as usize, len })
     }
 
     /// `mmap(2)` at an address of the kernel's choice.
@@ -341,7 +331,7 @@ pub fn close_from(first: RawFd) {
 /// A system call of a 32-bit task, by `int 0x80`; arguments must fit in 32 bits.
 ///
 /// Errors: ENOSYS where there is no such entry (the kernel kills the process by SIGSEGV if it was
-/// built without it, so probe in a child).
+/// built without it, so probe in a child). A program of 32 bits has no other entry.
 #[cfg(target_arch = "x86_64")]
 pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
     let [b, c, d, si, di, bp] = args;
@@ -361,6 +351,12 @@ pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
     }
     let value = value as i32;
     if (-4095..0).contains(&value) { Err(Errno::from_raw(-value)) } else { Ok(value as u32 as i64) }
+}
+
+/// As above.
+#[cfg(target_arch = "x86")]
+pub fn compat_call(nr: u32, args: [u32; 6]) -> Sys {
+    raw(nr as c_long, args.map(|arg| arg as usize))
 }
 
 /// A counter of the CPU's, finer than any clock that a guest may have; of no unit. The CPUs of one
@@ -386,9 +382,6 @@ pub fn ticks() -> u64 {
     }
 }
 
-/// `mseal(2)`, which has the same number everywhere; not every libc knows it.
-pub const SYS_MSEAL: c_long = 462;
-
 /// Denies writes by a protection key.
 pub const PKEY_DISABLE_WRITE: usize = 2;
 
@@ -397,11 +390,18 @@ pub fn pkey_alloc(denied: usize) -> Sys {
     call(libc::SYS_pkey_alloc, [0, denied, 0, 0, 0, 0])
 }
 
+/// Whether `wrpkru` does what it says.
+pub const KEYS_ARE_SET: bool = cfg!(any(target_arch = "x86_64", target_arch = "x86"));
+
 /// Sets what this thread's protection keys deny; 0: nothing. The CPU must have keys.
-#[cfg(target_arch = "x86_64")]
 pub fn wrpkru(denied: u32) {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
     // SAFETY: denies nothing that Rust's own memory needs if it denies nothing.
-    unsafe { std::arch::asm!("wrpkru", in("eax") denied, in("ecx") 0, in("edx") 0) }
+    unsafe {
+        std::arch::asm!("wrpkru", in("eax") denied, in("ecx") 0, in("edx") 0)
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
+    panic!("no register to set {denied} in");
 }
 
 /// Submits one io_uring operation and waits for it. What `entry` points to must outlive the call.

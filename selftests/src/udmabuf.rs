@@ -2,7 +2,7 @@
 //! UDMABUF_CREATE and UDMABUF_CREATE_LIST (`include/uapi/linux/udmabuf.h`), and what a dma-buf
 //! itself takes (`include/uapi/linux/dma-buf.h`).
 
-use crate::sys::{self, Sys};
+use crate::sys::{self, Offset, Sys};
 use crate::world::World;
 use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
@@ -50,8 +50,9 @@ struct List {
 pub const MOST: usize = 1025;
 
 /// These bytes of a file.
-pub fn part(fd: &impl AsRawFd, offset: usize, size: usize) -> Item {
-    Item { memfd: fd.as_raw_fd() as u32, pad: 0, offset: offset as u64, size: size as u64 }
+pub fn part(fd: &impl AsRawFd, offset: impl Offset, size: impl Offset) -> Item {
+    let (memfd, offset, size) = (fd.as_raw_fd() as u32, offset.wide(), size.wide());
+    Item { memfd, pad: 0, offset, size }
 }
 
 /// A dma-buf over the whole file.

@@ -47,7 +47,7 @@ impl Ring {
 
     /// Pins a page of anonymous memory that holds this.
     pub fn with_buffer(mut self, data: &[u8]) -> Result<Ring, Errno> {
-        let map = crate::calls::anonymous(4096)?;
+        let map = crate::calls::anonymous(crate::kind::Kind::Shmem.page())?;
         data.iter().enumerate().for_each(|(at, &byte)| map.store(at, byte));
         sys::uring_fix(&self.ring, &map)?;
         self.buffer = Some(map);

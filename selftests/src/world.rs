@@ -4,7 +4,7 @@
 use crate::case::{Check, Given, Got, Setup, Stop};
 use crate::child::wrong;
 use crate::kind::Kind;
-use crate::sys::{self, Ended, Map, RO, RW, Sys, mfd, seal};
+use crate::sys::{self, Ended, Map, Offset, RO, RW, Sys, mfd, seal};
 use crate::uring::Ring;
 use libc::c_int;
 use nix::errno::Errno;
@@ -55,13 +55,13 @@ struct Looks {
     contents: Vec<(usize, Vec<u8>)>,
 }
 
-/// The file's bytes, by offset: all of them on shmem. Of each huge page the first and last 4 KiB,
+/// The file's bytes, by offset: all of them on shmem. Of each huge page the first and last small one,
 /// and 16 bytes of each 64 KiB, which finds a hole, a zeroed or a moved page and any small write
 /// that a row makes.
 fn sample(file: &File, size: usize, page: usize) -> std::io::Result<Vec<(usize, Vec<u8>)>> {
-    const END: usize = 4 << 10;
     const STRIDE: usize = 64 << 10;
-    let ends = (0..size).step_by(page).flat_map(|at| [(at, END), (at + page - END, END)]);
+    let end = Kind::Shmem.page();
+    let ends = (0..size).step_by(page).flat_map(|at| [(at, end), (at + page - end, end)]);
     let between = (STRIDE..size).step_by(STRIDE).map(|at| (at, 16));
     let mut parts: Vec<(usize, Vec<u8>)> = Vec::new();
     for (at, len) in ends.chain(between).filter(|&(at, _)| at < size) {
@@ -121,7 +121,7 @@ impl World {
     pub fn over(given: Given, fd: OwnedFd, page: usize) -> Setup {
         let world = World::inherited(given, fd).with_page(page);
         let size = world.size;
-        nix::unistd::ftruncate(&world.fd, size as i64).map_err(word)?;
+        sys::ftruncate(&world.fd, size as i64).map_err(word)?;
         let map = aligned(&world.fd, size, page, RW).map_err(word)?;
         if given.kind == Kind::Thp {
             map.advise(0, size, libc::MADV_HUGEPAGE).map_err(word)?;
@@ -136,7 +136,7 @@ impl World {
         }
         if given.kind == Kind::Thp {
             // Two bytes were touched: any smaller pages would not fill the file.
-            let blocks = nix::sys::stat::fstat(&world.fd).map_err(word)?.st_blocks;
+            let blocks = sys::fstat(&world.fd).map_err(word)?.st_blocks;
             same("bytes in huge pages", size as i64, blocks * 512)?;
         }
         world.seek(OFFSET).map_err(word)?;
@@ -181,7 +181,7 @@ impl World {
     pub fn via(mut self, flags: c_int) -> Setup {
         let fd = self.reopen(flags).map_err(|errno| format!("reopen: {errno:?}"))?;
         if flags & libc::O_ACCMODE != libc::O_WRONLY {
-            nix::unistd::lseek(&fd, OFFSET, nix::unistd::Whence::SeekSet).map_err(word)?;
+            sys::lseek(&fd, OFFSET, nix::unistd::Whence::SeekSet).map_err(word)?;
         }
         let first = std::mem::replace(&mut self.fd, fd);
         self.kept.push(first);
@@ -201,7 +201,8 @@ impl World {
 
     /// Opens the file again through /proc.
     pub fn reopen(&self, flags: c_int) -> Sys<OwnedFd> {
-        let flags = nix::fcntl::OFlag::from_bits_retain(flags | libc::O_CLOEXEC);
+        let flags = flags | libc::O_CLOEXEC | libc::O_LARGEFILE;
+        let flags = nix::fcntl::OFlag::from_bits_retain(flags);
         nix::fcntl::open(self.path().as_str(), flags, nix::sys::stat::Mode::empty())
     }
 
@@ -245,14 +246,15 @@ impl World {
     }
 
     /// `ftruncate(2)`.
-    pub fn ftruncate(&self, size: usize) -> Got {
-        Ok(sys::call(libc::SYS_ftruncate, [self.fd.as_raw_fd() as usize, size, 0, 0, 0, 0])?)
+    pub fn ftruncate(&self, size: impl Offset) -> Got {
+        let args = [self.fd.as_raw_fd() as u64, size.wide(), 0, 0, 0, 0];
+        Ok(sys::call64(libc::SYS_ftruncate, args)?)
     }
 
     /// `fallocate(2)`.
-    pub fn fallocate(&self, mode: c_int, offset: usize, len: usize) -> Got {
-        let fd = self.fd.as_raw_fd() as usize;
-        Ok(sys::call(libc::SYS_fallocate, [fd, mode as usize, offset, len, 0, 0])?)
+    pub fn fallocate(&self, mode: c_int, offset: impl Offset, len: impl Offset) -> Got {
+        let fd = self.fd.as_raw_fd() as u64;
+        Ok(sys::call64(libc::SYS_fallocate, [fd, mode as u64, offset.wide(), len.wide(), 0, 0])?)
     }
 
     /// `fcntl(fd, F_ADD_SEALS, seals)`.
@@ -261,16 +263,16 @@ impl World {
     }
 
     fn seek(&self, offset: i64) -> Sys {
-        nix::unistd::lseek(&self.fd, offset, nix::unistd::Whence::SeekSet)
+        sys::lseek(&self.fd, offset, nix::unistd::Whence::SeekSet)
     }
 
     fn looks(&self) -> Result<Looks, String> {
         let reader = File::from(self.reopen(libc::O_RDONLY).map_err(word)?);
-        let stat = nix::sys::stat::fstat(&reader).map_err(word)?;
+        let stat = sys::fstat(&reader).map_err(word)?;
         let contents = sample(&reader, stat.st_size as usize, self.page).map_err(word)?;
         Ok(Looks {
             // An error of O_PATH's, say, is as good to compare as any offset.
-            offset: nix::unistd::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur),
+            offset: sys::lseek(&self.fd, 0, nix::unistd::Whence::SeekCur),
             size: stat.st_size as u64,
             blocks: stat.st_blocks,
             mode: stat.st_mode,
@@ -300,7 +302,7 @@ impl World {
 
     /// As `unchanged`, but for the blocks.
     pub fn unchanged_but_blocks(&self) -> Check {
-        let blocks = nix::sys::stat::fstat(&self.fd).map_err(word)?.st_blocks;
+        let blocks = sys::fstat(&self.fd).map_err(word)?.st_blocks;
         self.unchanged_but(|looks| looks.blocks = blocks)
     }
 
@@ -324,8 +326,8 @@ impl World {
     }
 
     /// The size is this.
-    pub fn size_is(&self, size: usize) -> Check {
-        same("size", size as i64, nix::sys::stat::fstat(&self.fd).map_err(word)?.st_size)
+    pub fn size_is(&self, size: impl Offset) -> Check {
+        same("size", size.wide() as i64, sys::fstat(&self.fd).map_err(word)?.st_size)
     }
 
     /// F_GET_SEALS gives exactly these, beside what such a file has from its beginning.

@@ -106,14 +106,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "negative_offset",
         about: "a negative offset is EINVAL before any seal",
-        op: |f| f.fallocate(0, usize::MAX, f.page),
+        op: |f| f.fallocate(0, -1, f.page),
         expect: Fails(EINVAL),
         ..NEVER
     },
     Case {
         name: "negative_length",
         about: "a negative length is EINVAL before any seal",
-        op: |f| f.fallocate(PUNCH, 0, usize::MAX),
+        op: |f| f.fallocate(PUNCH, 0, -1),
         expect: Fails(EINVAL),
         ..NEVER
     },
@@ -127,14 +127,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "too_long",
         about: "a range past the largest offset is EFBIG before any seal",
-        op: |f| f.fallocate(0, i64::MAX as usize, 1),
+        op: |f| f.fallocate(0, i64::MAX, 1),
         expect: Fails(EFBIG),
         ..NEVER
     },
     Case {
         name: "punch_too_long",
         about: "a hole past the largest offset is EFBIG before any seal",
-        op: |f| f.fallocate(PUNCH, i64::MAX as usize, 1),
+        op: |f| f.fallocate(PUNCH, i64::MAX, 1),
         expect: Fails(EFBIG),
         ..NEVER
     },
@@ -143,7 +143,7 @@ pub const CASES: &[Case] = &[
         about: "fallocate(2) up to the largest offset fails by the seal",
         // On hugetlbfs a kernel that lets it through empties the pool under the other tests.
         on: SHMEM,
-        op: |f| f.fallocate(0, f.size, i64::MAX as usize - f.size),
+        op: |f| f.fallocate(0, f.size, i64::MAX - f.size as i64),
         ..GROWING
     },
     Case {

@@ -10,7 +10,7 @@ use crate::sys::{self, RW};
 use crate::world::{World, all_fail, fresh, refused, same, sealed, sealed_unmapped};
 use libc::{MAP_SHARED, c_int, c_long};
 use nix::errno::Errno::*;
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A row that gives the same whatever the seals are.
@@ -190,7 +190,7 @@ pub const CASES: &[Case] = &[
         op: |f| call(f, libc::SYS_fchown, [1, 2, 0, 0]),
         expect: Returns(0),
         after: |f| {
-            let stat = fstat(&f.fd).map_err(|e| e.to_string())?;
+            let stat = sys::fstat(&f.fd).map_err(|e| e.to_string())?;
             same("owner", (1, 2), (stat.st_uid, stat.st_gid))?;
             mode_is(f, 0o755)
         },
@@ -201,13 +201,14 @@ pub const CASES: &[Case] = &[
         about: "futimens(2) sets the times given, and now",
         op: |f| {
             // Two struct timespec; UTIME_NOW leaves no trace that could be compared.
-            let (given, now) = ([1_i64, 0, 2, 0], [0, libc::UTIME_NOW, 0, libc::UTIME_NOW]);
+            let (given, now): ([c_long; 4], _) =
+                ([1, 0, 2, 0], [0, libc::UTIME_NOW, 0, libc::UTIME_NOW]);
             call(f, libc::SYS_utimensat, [0, now.as_ptr() as usize, 0, 0])?;
             call(f, libc::SYS_utimensat, [0, given.as_ptr() as usize, 0, 0])
         },
         expect: Returns(0),
         after: |f| {
-            let stat = fstat(&f.fd).map_err(|e| e.to_string())?;
+            let stat = sys::fstat(&f.fd).map_err(|e| e.to_string())?;
             same("atime and mtime", (1, 2), (stat.st_atime, stat.st_mtime))?;
             f.unchanged()
         },
@@ -347,23 +348,25 @@ pub fn chmod(f: &World, bits: u32) -> Got {
 
 fn chmod_path(f: &World, bits: u32) -> Got {
     let path = std::ffi::CString::new(f.path()).expect("no NUL");
-    Ok(sys::call(libc::SYS_chmod, [path.as_ptr() as usize, bits as usize, 0, 0, 0, 0])?)
+    let (path, here) = (path.as_ptr() as usize, libc::AT_FDCWD as usize);
+    // chmod(2) is not a system call everywhere.
+    Ok(sys::call(libc::SYS_fchmodat, [here, path, bits as usize, 0, 0, 0])?)
 }
 
 fn mode_is(world: &World, mode: u32) -> Check {
-    let stat = fstat(&world.fd).map_err(|e| e.to_string())?;
+    let stat = sys::fstat(&world.fd).map_err(|e| e.to_string())?;
     same("mode", format!("{mode:o}"), format!("{:o}", stat.st_mode & 0o7777))
 }
 
 fn inode_flags(f: &World) -> Got {
-    const FS_IOC_GETFLAGS: usize = 0x8008_6601;
+    const FS_IOC_GETFLAGS: usize = 0x8000_6601 | size_of::<c_long>() << 16;
     let mut flags: c_int = 0;
     call(f, libc::SYS_ioctl, [FS_IOC_GETFLAGS, &raw mut flags as usize, 0, 0])?;
     Ok(flags.into())
 }
 
 fn set_inode_flags(f: &World, flags: c_int) -> Got {
-    const FS_IOC_SETFLAGS: usize = 0x4008_6602;
+    const FS_IOC_SETFLAGS: usize = 0x4000_6602 | size_of::<c_long>() << 16;
     call(f, libc::SYS_ioctl, [FS_IOC_SETFLAGS, &raw const flags as usize, 0, 0])
 }
 

@@ -4,7 +4,7 @@
 use crate::calls::*;
 use crate::case::*;
 use crate::door::{Door, READERS};
-use crate::sys::seal;
+use crate::sys::{self, seal};
 use crate::world::{same, sealed};
 use libc::{O_APPEND, O_RDWR, SPLICE_F_MOVE};
 use nix::errno::Errno::*;
@@ -224,7 +224,7 @@ pub const CASES: &[Case] = &[
         setup: |given| {
             let world = from_memfd(given)?;
             let end = nix::unistd::Whence::SeekEnd;
-            nix::unistd::lseek(&world.fd, 0, end).map_err(|e| e.to_string())?;
+            sys::lseek(&world.fd, 0, end).map_err(|e| e.to_string())?;
             Ok(world)
         },
         op: |f| sendfile(&f.fd, &f.kept[0], None, 4),

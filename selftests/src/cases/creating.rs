@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 //! memfd_create(2): what it refuses, and what it gives.
 
+use crate::calls::NO_USER;
 use crate::case::*;
 use crate::child::wrong;
 use crate::sys::{self, Map, RW, Sys, mfd, seal};
 use crate::world::{World, each, fresh, same};
 use libc::MAP_PRIVATE;
 use nix::errno::Errno::{self, *};
-use nix::sys::stat::{Mode, fstat, umask};
+use nix::sys::stat::{Mode, umask};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -40,7 +41,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bad_name",
         about: "a name beyond user space, and one in memory that is not there, are EFAULT",
-        op: |_| each([8, 1 << 63, usize::MAX - 4], |&at| create_at(at, mfd::EXEC)),
+        op: |_| each([8, NO_USER, usize::MAX - 4], |&at| create_at(at, mfd::EXEC)),
         expect: Fails(EFAULT),
         starved: STEPS,
         ..REFUSED
@@ -120,7 +121,7 @@ pub const CASES: &[Case] = &[
         },
         expect: Returns(0),
         after: |f| {
-            let inode = |at: usize| fstat(&f.kept[at]).map(|stat| stat.st_ino);
+            let inode = |at: usize| sys::fstat(&f.kept[at]).map(|stat| stat.st_ino);
             if inode(0) == inode(1) { Err("one inode".into()) } else { Ok(()) }
         },
         starved: STEPS,
@@ -190,7 +191,7 @@ pub const CASES: &[Case] = &[
             let sizes: Vec<u32> = (1..64).filter(|log| supported(*log)).collect();
             for &log in &sizes {
                 create(f, c"x", flags | log << SIZE)?;
-                let stat = fstat(&f.kept[f.kept.len() - 1])?;
+                let stat = sys::fstat(&f.kept[f.kept.len() - 1])?;
                 if stat.st_blksize != 1 << log {
                     wrong(format!("pages of 2^{log} bytes: st_blksize is {}", stat.st_blksize));
                 }
@@ -208,7 +209,7 @@ pub const CASES: &[Case] = &[
         on: HUGETLB,
         op: |f| {
             create(f, c"x", mfd::EXEC)?;
-            Ok(fstat(&f.kept[0])?.st_blksize / f.page as i64)
+            Ok(i64::from(sys::fstat(&f.kept[0])?.st_blksize as usize == f.page))
         },
         expect: Returns(1),
         ..CREATE
@@ -270,10 +271,10 @@ pub const CASES: &[Case] = &[
             let fd = &f.kept[0];
             let (mut one, mut two) = ([0; 2], [0; 2]);
             nix::unistd::write(fd, b"ab")?;
-            nix::sys::uio::pwrite(fd, b"c", 2)?;
-            nix::unistd::lseek(fd, 1, nix::unistd::Whence::SeekSet)?;
+            sys::pwrite(fd, b"c", 2)?;
+            sys::lseek(fd, 1, nix::unistd::Whence::SeekSet)?;
             nix::unistd::read(fd, &mut one)?;
-            nix::sys::uio::pread(fd, &mut two, 0)?;
+            sys::pread(fd, &mut two, 0)?;
             Ok((one == *b"bc" && two == *b"ab").into())
         },
         expect: Returns(1),
@@ -385,14 +386,14 @@ fn link_is(f: &mut World, name: &[u8]) -> Check {
 /// The new file: an empty regular one of ours that no folder has, with this mode and these seals.
 fn born(f: &mut World, mode: u32, seals: u32) -> Check {
     let fd: &OwnedFd = &f.kept[0];
-    let stat = fstat(fd).map_err(|e| e.to_string())?;
+    let stat = sys::fstat(fd).map_err(|e| e.to_string())?;
     same("seals", Ok(seals.into()), sys::get_seals(fd))?;
     same("mode", format!("{:o}", libc::S_IFREG | mode), format!("{:o}", stat.st_mode))?;
     same("links", 0, stat.st_nlink)?;
     same("size and blocks", (0, 0), (stat.st_size, stat.st_blocks))?;
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     same("owner", (uid.as_raw(), gid.as_raw()), (stat.st_uid, stat.st_gid))?;
-    let offset = nix::unistd::lseek(fd, 0, nix::unistd::Whence::SeekCur);
+    let offset = sys::lseek(fd, 0, nix::unistd::Whence::SeekCur);
     same("offset", Ok(0), offset)?;
     f.unchanged()
 }

@@ -321,7 +321,7 @@ fn seals(fd: &OwnedFd) -> u32 {
 }
 
 /// What a receiver makes of these descriptors and this claim.
-fn receive(fds: &[i32], claim: usize, least: usize) -> Result<ReadOnly, Refused> {
+fn receive(fds: &[i32], claim: u64, least: usize) -> Result<ReadOnly, Refused> {
     let (to, from) = cursor::pair();
     region::send(&to, fds, claim).expect("send");
     receive_and_verify(&from, least)
@@ -332,7 +332,7 @@ fn is_refused(got: Result<ReadOnly, Refused>, why: Refused) -> Got {
 }
 
 fn refuses(fd: &OwnedFd, least: usize, why: impl Fn(&OwnedFd) -> Refused) -> Got {
-    is_refused(receive(&[fd.as_raw_fd()], least, least), why(fd))
+    is_refused(receive(&[fd.as_raw_fd()], least as u64, least), why(fd))
 }
 
 fn accepts(fd: &OwnedFd, guarantee: Guarantee) -> Got {

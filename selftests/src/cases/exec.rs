@@ -11,7 +11,7 @@ use crate::sys::{self, RO, RW, mfd, seal};
 use crate::world::{World, each, fresh, readable, refused, same, with_flags};
 use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_PRIVATE, MAP_SHARED};
 use nix::errno::Errno::*;
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use std::os::fd::AsRawFd;
 
 /// A file of mode 0666 with F_SEAL_EXEC.
@@ -143,7 +143,7 @@ pub const CASES: &[Case] = &[
             nix::unistd::fchown(&f.fd, Some(7.into()), Some(8.into()))?;
             let time = nix::sys::time::TimeSpec::new(2, 0);
             nix::sys::stat::futimens(&f.fd, &time, &time)?;
-            let stat = fstat(&f.fd)?;
+            let stat = sys::fstat(&f.fd)?;
             Ok((stat.st_uid == 7 && stat.st_gid == 8 && stat.st_mtime == 2).into())
         },
         expect: Returns(1),
@@ -383,10 +383,10 @@ fn chmod_path(f: &World, mode: u32) -> Got {
 fn fchmodat2(f: &World, mode: u32) -> Got {
     let (fd, empty) = (f.fd.as_raw_fd() as usize, c"".as_ptr() as usize);
     let args = [fd, empty, mode as usize, libc::AT_EMPTY_PATH as usize, 0, 0];
-    Ok(sys::call(libc::SYS_fchmodat2, args)?)
+    Ok(sys::call(sys::SYS_FCHMODAT2, args)?)
 }
 
 fn mode_is(f: &World, mode: u32) -> Check {
-    let stat = fstat(&f.fd).map_err(|e| e.to_string())?;
+    let stat = sys::fstat(&f.fd).map_err(|e| e.to_string())?;
     same("mode", format!("{mode:o}"), format!("{:o}", stat.st_mode & 0o7777))
 }

@@ -191,7 +191,7 @@ pub const CASES: &[Case] = &[
             in_session(fresh(given)?).map(|world| world.keep(other))
         },
         op: |f| {
-            nix::unistd::ftruncate(&f.kept[1], (1 << 32) * f.page as i64)?;
+            sys::ftruncate(&f.kept[1], (1 << 32) * f.page as i64)?;
             Ok(luo::preserve(&f.kept[0], &f.kept[1])?)
         },
         starved: SESSION.starved,

@@ -5,7 +5,8 @@
 use crate::case::*;
 use crate::door::{Door, MAPPERS, PATHS, READERS};
 use crate::mapped::{EPERMS, OLDER, RWX, WX, shared};
-use crate::sys::{self, Map, RO, RW, seal};
+use crate::need::Need;
+use crate::sys::{self, Map, Offset, RO, RW, seal};
 use crate::world::{World, sealed};
 use libc::{MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_SYNC};
 use libc::{MAP_SHARED, MAP_SHARED_VALIDATE, PROT_WRITE, c_int};
@@ -244,7 +245,7 @@ pub const CASES: &[Case] = &[
         under: NO_WRITE,
         op: |f| {
             let args = [0, 0, RW as usize, MAP_SHARED as usize, f.fd.as_raw_fd() as usize, 0];
-            Ok(sys::call(libc::SYS_mmap, args)?)
+            Ok(sys::call(sys::SYS_MMAP, args)?)
         },
         expect: Fails(EINVAL),
         hollow: BEFORE_SEALS,
@@ -255,7 +256,8 @@ pub const CASES: &[Case] = &[
         about: "an offset that the file can't have is EOVERFLOW before any seal",
         rules: &[8],
         under: NO_WRITE,
-        op: |f| page_rw(f, i64::MAX as usize & !(f.page - 1)),
+        needs: &[Need::Words64],
+        op: |f| page_rw(f, i64::MAX & !(f.page as i64 - 1)),
         expect: Fails(EOVERFLOW),
         hollow: BEFORE_SEALS,
         ..SHUT
@@ -323,7 +325,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-fn page_rw(world: &mut World, offset: usize) -> Got {
-    world.new = Some(Map::new(world.page, RW, MAP_SHARED, &world.fd, offset as i64)?);
+fn page_rw(world: &mut World, offset: impl Offset) -> Got {
+    let offset = offset.wide() as i64;
+    world.new = Some(Map::new(world.page, RW, MAP_SHARED, &world.fd, offset)?);
     Ok(0)
 }

@@ -338,7 +338,7 @@ fn by_tracer_mem(world: &mut World) -> Got {
 }
 
 fn by_poke(world: &mut World) -> Got {
-    let word = usize::from_le_bytes(*b"test\0\0\0\0");
+    let word = u64::from_le_bytes(*b"test\0\0\0\0") as usize;
     stopped(|child| {
         let pid = child.as_raw() as usize;
         let args = [libc::PTRACE_POKEDATA as usize, pid, world.old().addr(), word, 0, 0];

@@ -10,7 +10,6 @@ use crate::need::{MEMFD_NOEXEC, Need};
 use crate::sys::{self, mfd, seal};
 use crate::world::{each, fresh};
 use nix::errno::Errno::{self, *};
-use nix::sys::stat::fstat;
 use std::io::Write;
 
 /// A row that is several processes.
@@ -252,5 +251,5 @@ pub fn born(flags: u32) -> Got {
 }
 
 fn told(fd: &std::os::fd::OwnedFd) -> Got {
-    Ok(looks(fstat(fd)?.st_mode & 0o777, sys::get_seals(fd)? as u32))
+    Ok(looks(sys::fstat(fd)?.st_mode & 0o777, sys::get_seals(fd)? as u32))
 }

@@ -11,6 +11,11 @@ use libc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MADV_PAGEOUT, MAP_FIXED, M
 use nix::errno::Errno::*;
 use std::os::fd::AsRawFd;
 
+/// What huge pages are put together of.
+fn small_page() -> usize {
+    Kind::Shmem.page()
+}
+
 const PUNCH: i32 = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
 /// A file in small pages that could be in huge ones.
@@ -63,7 +68,7 @@ pub const CASES: &[Case] = &[
         about: "after it a hole can't be punched into the huge page",
         rules: &[7],
         setup: |given| collapsed(given, RO),
-        op: |f| f.fallocate(PUNCH, 4096, 4096),
+        op: |f| f.fallocate(PUNCH, small_page(), small_page()),
         expect: Fails(EPERM),
         ..SMALL
     },
@@ -117,10 +122,10 @@ pub const CASES: &[Case] = &[
         about: "F_SEAL_WRITE and F_SEAL_FUTURE_WRITE let a size inside of a huge page split it, and what is left stays",
         under: &[seal::WRITE, seal::FUTURE_WRITE],
         setup: sealed_unmapped,
-        op: |f| f.ftruncate(f.page + 8192),
+        op: |f| f.ftruncate(f.page + 2 * small_page()),
         expect: Returns(0),
         after: |f| {
-            f.size_is(f.page + 8192)?;
+            f.size_is(f.page + 2 * small_page())?;
             f.byte_is(0, 0x5a)?;
             f.byte_is(f.page, 0x5b)?;
             refused("pwrite", EPERM, f.pwrite(f.page + 3, b"x"))
@@ -133,7 +138,7 @@ pub const CASES: &[Case] = &[
         rules: &[5],
         under: NO_SHRINK,
         setup: sealed_unmapped,
-        op: |f| f.ftruncate(f.page + 8192),
+        op: |f| f.ftruncate(f.page + 2 * small_page()),
         expect: Fails(EPERM),
         ..HUGE
     },
@@ -142,7 +147,7 @@ pub const CASES: &[Case] = &[
         about: "a hole can't be punched inside of a huge page",
         rules: &[7],
         setup: sealed_unmapped,
-        op: |f| f.fallocate(PUNCH, f.page + 8192, 4096),
+        op: |f| f.fallocate(PUNCH, f.page + 2 * small_page(), small_page()),
         expect: Fails(EPERM),
         ..HUGE
     },
@@ -173,7 +178,7 @@ pub const CASES: &[Case] = &[
         about: "a part of a huge page that is mapped since can't become writable",
         rules: &[10],
         setup: new_ro,
-        op: |f| f.protect_part(4096, 4096, RW),
+        op: |f| f.protect_part(small_page(), small_page(), RW),
         expect: Fails(EACCES),
         ..HUGE
     },
@@ -184,16 +189,16 @@ pub const CASES: &[Case] = &[
         under: LATER,
         setup: sealed,
         op: |f| {
-            f.protect_part(4096, 4096, RO)?;
+            f.protect_part(small_page(), small_page(), RO)?;
             f.old().store(1, 9);
-            f.protect_part(4096, 4096, RW)
+            f.protect_part(small_page(), small_page(), RW)
         },
         starved: STEPS,
         expect: Returns(0),
         after: |f| {
             f.byte_is(1, 9)?;
-            f.old().store(4096, 8);
-            f.byte_is(4096, 8)
+            f.old().store(small_page(), 8);
+            f.byte_is(small_page(), 8)
         },
         ..HUGE
     },

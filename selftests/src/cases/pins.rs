@@ -73,10 +73,10 @@ pub const CASES: &[Case] = &[
         on: PLAIN,
         setup: |given| {
             let world = fresh(given)?;
-            world.fallocate(0, 0, MANY).map_err(|stop| format!("fallocate: {stop:?}"))?;
+            world.fallocate(0, 0, many()).map_err(|stop| format!("fallocate: {stop:?}"))?;
             // What was never written has no page to hold.
-            world.pwrite(MANY - 1, b"x").map_err(|stop| format!("pwrite: {stop:?}"))?;
-            spliced(world, MANY - PART)
+            world.pwrite(many() - 1, b"x").map_err(|stop| format!("pwrite: {stop:?}"))?;
+            spliced(world, many() - PART)
         },
         ..HELD
     },
@@ -297,7 +297,7 @@ pub const CASES: &[Case] = &[
             let map = world.mmap(RO, MAP_SHARED).map_err(word)?;
             map.load(0);
             map.load(world.page);
-            nix::sys::uio::pread(&world.fd, &mut [0; 64], 0).map_err(word)?;
+            sys::pread(&world.fd, &mut [0; 64], 0).map_err(word)?;
             Ok(world)
         },
         op: at_once_write,
@@ -308,7 +308,9 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Bytes of a file that has more pages than the kernel looks at without a pause.
-const MANY: usize = 4500 * PART;
+fn many() -> usize {
+    4500 * Kind::Shmem.page()
+}
 
 /// For how long a page is held on to: long enough for a seal to be waiting by then, and a part of the
 /// 150 ms that it waits.

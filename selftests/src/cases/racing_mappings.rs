@@ -7,7 +7,7 @@ use crate::child::say;
 use crate::kind::Kind;
 use crate::mapped::{LATER, MADV_COLLAPSE};
 use crate::need::Need;
-use crate::race::{FILL, FILLED, Halt, Keeps, Mapped, RACE, Race, Round, Seals, Took, Turn};
+use crate::race::{FILL, Halt, Keeps, Mapped, RACE, Race, Round, Seals, Took, Turn};
 use crate::race::{letter, made, must};
 use crate::swap;
 use crate::sys::{self, Map, RO, RW, Sys, seal};
@@ -214,7 +214,7 @@ fn stored(r: &Round, map: &Map, turn: usize) -> Turn {
 
 fn holds(r: &Round, at: usize, byte: u8) -> Turn {
     let mut got = [0];
-    nix::sys::uio::pread(&r.fd, &mut got, at as i64).map_err(must("pread"))?;
+    sys::pread(&r.fd, &mut got, at as i64).map_err(must("pread"))?;
     match got[0] == byte {
         true => Ok(Took::Allowed),
         false => Err(Halt::Wrong(format!("byte {at} of the file is {:#x}, not {byte:#x}", got[0]))),
@@ -275,7 +275,7 @@ fn outgrown(r: &Round, turn: usize, denied: Errno) -> Turn {
     if made(map.map(drop), denied)? == Took::Refused && share == MAP_PRIVATE {
         return Err(Halt::Wrong(format!("a private mapping: {denied:?}")));
     }
-    let size = nix::sys::stat::fstat(&r.fd).map_err(must("fstat"))?.st_size;
+    let size = sys::fstat(&r.fd).map_err(must("fstat"))?.st_size;
     Ok(if size as usize == len { Took::Allowed } else { Took::Refused })
 }
 
@@ -315,7 +315,7 @@ fn collapsed(r: &Round) -> Result<usize, Halt> {
 
 /// What the file was filled with is mapped at each page's beginning, as far as it was.
 fn filled(r: &Round) -> Turn {
-    let size = r.size.min(FILLED);
+    let size = r.size.min(crate::race::filled());
     match (0..size).step_by(Kind::Shmem.page()).find(|&at| r.old().load(at) != FILL) {
         None => Ok(Took::Allowed),
         Some(at) => Err(Halt::Wrong(format!("byte {at} is not what it was"))),

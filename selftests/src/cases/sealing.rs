@@ -5,6 +5,7 @@
 use crate::case::*;
 use crate::child::wrong;
 use crate::door::Door;
+use crate::need::Need;
 use crate::sys::{self, RW, mfd, seal};
 use crate::world::{World, each, fresh, same};
 use nix::errno::Errno::*;
@@ -144,7 +145,13 @@ pub const CASES: &[Case] = &[
         about: "the argument is an unsigned int: what is above is cut off",
         on: BOTH,
         setup: fresh,
-        op: |f| Ok(sys::fcntl(&f.fd, libc::F_ADD_SEALS, 1 << 40 | 1 << 32 | seal::GROW as usize)?),
+        needs: &[Need::Words64],
+        op: |f| {
+            let (fd, cmd) =
+                (std::os::fd::AsRawFd::as_raw_fd(&f.fd) as u64, libc::F_ADD_SEALS as u64);
+            let seals = 1 << 40 | 1 << 32 | u64::from(seal::GROW);
+            Ok(sys::call64(libc::SYS_fcntl, [fd, cmd, seals, 0, 0, 0])?)
+        },
         expect: Returns(0),
         after: |f| exactly(f, seal::GROW),
         ..CONTROL
@@ -280,7 +287,7 @@ pub const fn implied(seals: u32) -> u32 {
 
 /// The file has exactly these, through the row's descriptor and through a new one.
 pub fn exactly(f: &World, seals: u32) -> Check {
-    let executable = nix::sys::stat::fstat(&f.fd).map_err(|e| e.to_string())?.st_mode & 0o111 != 0;
+    let executable = sys::fstat(&f.fd).map_err(|e| e.to_string())?.st_mode & 0o111 != 0;
     let seals = if executable { implied(seals) } else { seals } | f.given.kind.seals();
     same("seals", Ok(seals.into()), sys::get_seals(&f.fd))?;
     let again = f.reopen(libc::O_RDONLY).map_err(|e| e.to_string())?;

@@ -5,6 +5,7 @@
 use super::unaffected::tmpfs_file;
 use crate::case::*;
 use crate::door::Door;
+use crate::kind::Kind;
 use crate::leak::{closes, lock};
 use crate::need::Need;
 use crate::sys::seal::{EXEC, FS_WRITE, FUTURE_WRITE, GROW, SEAL, SHRINK, WRITE};
@@ -142,21 +143,22 @@ pub const CASES: &[Case] = &[
         name: "bad_range",
         about: "UDMABUF_CREATE refuses what is not whole pages, nothing, or past EOF, and holds nothing",
         op: |f| {
-            let small = 4096;
+            let (page, size) = (f.page as i64, f.size as i64);
+            let small = Kind::Shmem.page() as i64;
             let ranges = [
                 (0, 0),
-                (1, f.page),
-                (small / 2, f.page),
+                (1, page),
+                (small / 2, page),
                 (0, small - 1),
-                (0, f.page + 1),
-                (0, f.size + small),
-                (f.size, small),
-                (f.size - small, 2 * small),
-                (f.size + f.page, f.page),
+                (0, page + 1),
+                (0, size + small),
+                (size, small),
+                (size - small, 2 * small),
+                (size + page, page),
                 (0, 1 << 62),
-                (0, small.wrapping_neg()),
-                (1 << 63, small),
-                (small.wrapping_neg(), 2 * small),
+                (0, -small),
+                (i64::MIN, small),
+                (-small, 2 * small),
             ];
             let ranges = ranges.iter();
             all_fail(
@@ -247,7 +249,7 @@ pub const CASES: &[Case] = &[
         about: "a buffer of some small pages of the file shows these, also inside of a huge page",
         setup: |given| fresh(given)?.map(RW)?.seal(SHRINK),
         op: |f| {
-            let small = 4096;
+            let small = Kind::Shmem.page();
             let at = f.size - 2 * small;
             f.old().store(at, 0x31);
             f.old().store(f.size - 1, 0x32);
@@ -257,7 +259,7 @@ pub const CASES: &[Case] = &[
             Ok(i64::from(map.load(0)) << 8 | i64::from(map.load(2 * small - 1)))
         },
         expect: Returns(0x3132),
-        after: |f| f.byte_is(f.size - 2 * 4096 + 1, 0x33),
+        after: |f| f.byte_is(f.size - 2 * Kind::Shmem.page() + 1, 0x33),
         ..SHRINKS
     },
 ];

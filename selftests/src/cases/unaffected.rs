@@ -83,8 +83,8 @@ pub(super) fn tmpfs_file(given: Given) -> Setup {
 /// A new segment of System V shared memory, which goes with the last that is attached.
 fn attach(flags: usize) -> sys::Sys<sys::Map> {
     let private = libc::IPC_PRIVATE as usize;
-    let id = sys::call(libc::SYS_shmget, [private, 4096, 0o600, 0, 0, 0])? as usize;
-    let addr = sys::call(libc::SYS_shmat, [id, 0, flags, 0, 0, 0])?;
-    sys::call(libc::SYS_shmctl, [id, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
+    let id = sys::call(sys::SYS_SHMGET, [private, 4096, 0o600, 0, 0, 0])? as usize;
+    let addr = sys::call(sys::SYS_SHMAT, [id, 0, flags, 0, 0, 0])?;
+    sys::call(sys::SYS_SHMCTL, [id, libc::IPC_RMID as usize, 0, 0, 0, 0])?;
     Ok(sys::Map::adopt(addr as usize, 4096))
 }

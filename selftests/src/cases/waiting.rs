@@ -91,7 +91,7 @@ fn grow_behind_a_seal(f: &World) -> Sys<()> {
     begun(&told);
     sleep(Duration::from_micros(200));
     sys::add_seals(&f.fd, f.given.seals)?;
-    let sealed = nix::sys::stat::fstat(&f.fd)?.st_size;
+    let sealed = sys::fstat(&f.fd)?.st_size;
     wait(mapper)?;
     wait(holder)?;
     f.size_is(sealed as usize).unwrap_or_else(|why| wrong(format!("after the seal, {why}")));

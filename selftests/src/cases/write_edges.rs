@@ -6,6 +6,7 @@ use crate::calls::{NO_USER, UNMAPPED, half_bad, limited, pwrite_from, write_from
 use crate::case::*;
 use crate::door::Door;
 use crate::kind::Kind;
+use crate::need::Need;
 use crate::sys::{self, seal};
 use crate::world::{fresh, sealed};
 use libc::{O_APPEND, O_RDWR, O_WRONLY};
@@ -134,6 +135,7 @@ pub const CASES: &[Case] = &[
         name: "no_user_buffer",
         about: "a buffer at an address that is no user's is EFAULT before any seal",
         on: SHMEM,
+        needs: &[Need::KernelAddress],
         op: |f| pwrite_from(f, NO_USER, 4, 0),
         expect: Fails(EFAULT),
         ..MISTAKE_FIRST
@@ -141,6 +143,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "no_user_iovec",
         about: "an iovec at an address that is no user's is EFAULT before any seal",
+        needs: &[Need::KernelAddress],
         op: |f| {
             let iov = [[NO_USER, 4]];
             let args = [f.fd.as_raw_fd() as usize, iov.as_ptr() as usize, 1, 0, 0, 0];
@@ -274,7 +277,7 @@ pub const CASES: &[Case] = &[
         setup: |given| {
             let world = sealed(given)?;
             let end = nix::unistd::Whence::SeekEnd;
-            nix::unistd::lseek(&world.fd, 0, end).map_err(|e| e.to_string())?;
+            sys::lseek(&world.fd, 0, end).map_err(|e| e.to_string())?;
             Ok(world)
         },
         op: |f| writev(f, &[b"te", b"st"]),

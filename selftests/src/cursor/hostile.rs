@@ -105,7 +105,7 @@ pub fn tries(viewer: Viewer, sealing: Sealing, need: Option<Need>) -> Check {
     let (window, fd) = make(sealing, size);
     fill(&*window, size, 1);
     for end in &ends {
-        region::send(end, &[fd.as_raw_fd()], size).expect("send");
+        region::send(end, &[fd.as_raw_fd()], size as u64).expect("send");
     }
     tell(&ends[0], fd.as_raw_fd() as u64)?;
     let hostile = children.remove(0).succeeds();
@@ -205,5 +205,5 @@ fn be_honest(socket: UnixStream, size: usize) -> Check {
 }
 
 fn size_of_file(view: &impl std::os::fd::AsFd) -> Result<i64, String> {
-    nix::sys::stat::fstat(view).map(|stat| stat.st_size).map_err(|errno| errno.to_string())
+    sys::fstat(&view.as_fd()).map(|stat| stat.st_size).map_err(|errno| errno.to_string())
 }

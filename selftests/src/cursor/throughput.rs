@@ -67,7 +67,8 @@ fn once(sealed: bool, count: usize, rows: u64) -> Result<f64, String> {
     });
     let (window, fd) = window(sealed).map_err(|errno| format!("a region: {errno:?}"))?;
     for end in &ends {
-        region::send(end, &[fd.as_raw_fd()], SIZE).map_err(|errno| format!("send: {errno:?}"))?;
+        region::send(end, &[fd.as_raw_fd()], SIZE as u64)
+            .map_err(|errno| format!("send: {errno:?}"))?;
     }
     for end in &ends {
         await_word(end)?;

@@ -279,7 +279,7 @@ fn writev(world: &World) -> Got {
 }
 
 fn truncate(world: &World, size: usize) -> Got {
-    Ok(nix::unistd::truncate(world.path().as_str(), size as i64).map(|()| 0)?)
+    Ok(sys::truncate(world.path().as_str(), size as i64).map(|()| 0)?)
 }
 
 fn splice(world: &World) -> Got {

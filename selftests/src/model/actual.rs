@@ -91,7 +91,7 @@ impl Actual {
             }
             _ => {
                 for page in 1..=s.pages.len() {
-                    nix::sys::uio::pwrite(&fd, &[MARK], (page * s.page - 1) as i64)?;
+                    sys::pwrite(&fd, &[MARK], (page * s.page - 1) as i64)?;
                 }
             }
         }
@@ -127,8 +127,7 @@ impl Actual {
         }
         if op == Op::Load && got.is_ok() && before.map().shared {
             let mut loaded = [0];
-            nix::sys::uio::pread(&tools.sink, &mut loaded, 0)
-                .map_err(|errno| format!("{errno:?}"))?;
+            sys::pread(&tools.sink, &mut loaded, 0).map_err(|errno| format!("{errno:?}"))?;
             if loaded[0] != after.pages[0] {
                 return Err(format!("it loaded {:#x}, not {:#x}", loaded[0], after.pages[0]));
             }
@@ -239,12 +238,12 @@ impl Actual {
 
     fn look(&self, page: usize) -> Sys<Looks> {
         let fd = &self.fds[0];
-        let stat = nix::sys::stat::fstat(fd)?;
+        let stat = sys::fstat(fd)?;
         let size = stat.st_size as usize;
         let mut pages = vec![0; size / page];
         for (at, byte) in pages.iter_mut().enumerate() {
             let to = std::slice::from_mut(byte);
-            nix::sys::uio::pread(fd, to, ((at + 1) * page - 1) as i64)?;
+            sys::pread(fd, to, ((at + 1) * page - 1) as i64)?;
         }
         let seals = sys::get_seals(fd)? as u32;
         let executable = stat.st_mode & 0o111 != 0;

@@ -130,7 +130,7 @@ pub fn lower(s: &State, op: Op) -> Lowered {
             };
             let len = s.span(span);
             let args = [NULL, Pages(len), Flags(prot, PROT), flags, Fd, Int(0)];
-            one(call("mmap", libc::SYS_mmap, args).gives(Gives::Mapping(len)))
+            one(call("mmap", crate::sys::SYS_MMAP, args).gives(Gives::Mapping(len)))
         }
         Op::Chmod(x) => {
             let mode = if x { Named(0o777, "0777") } else { Named(0o666, "0666") };
