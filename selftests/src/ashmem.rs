@@ -157,7 +157,7 @@ pub fn drop_write(world: World) -> Setup {
 }
 
 /// For rows on a region whose protection was dropped: size, protection and contents are as they
-/// were. (What a row checks without asking goes by opening the file again, which is another region.)
+/// were. (What is checked without a row's asking goes by opening the file again: another region.)
 pub fn intact(world: &mut World) -> Check {
     same("ASHMEM_GET_SIZE", Ok(world.size as i64), size(&world.fd))?;
     same("ASHMEM_GET_PROT_MASK", Ok(RO.into()), mask(&world.fd))?;

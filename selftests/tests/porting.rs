@@ -2,8 +2,10 @@
 //! What README.md says to who ports from ashmem is checked: each claim names cases that there are,
 //! and the table is what a run gives in which they pass.
 
+use memfd_seals::case::Test;
 use memfd_seals::cases;
 use memfd_seals::parity::{LEGEND, Run};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 fn section() -> &'static str {
@@ -19,7 +21,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_claim_names_cases_that_there_are() {
-    let row = |test: &memfd_seals::case::Test| format!("{}::{}", test.area, test.case.name);
+    let row = |test: &Test| format!("{}::{}", test.area, test.case.name);
     let rows: BTreeSet<String> = cases::all().iter().map(row).collect();
     let claims: Vec<_> = section().lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     assert!(claims.len() > 10);
@@ -33,10 +35,10 @@ fn every_claim_names_cases_that_there_are() {
 
 #[test]
 fn the_table_is_that_of_a_run_in_which_all_passed() {
-    let mine: Vec<_> = cases::all().into_iter().filter(|t| t.area.starts_with("ashmem")).collect();
-    let ran = |test: &memfd_seals::case::Test| serde_json::json!({ "name": test.name(), "outcome": "pass" });
-    let tests: Vec<_> = mine.iter().map(ran).collect();
-    let run = serde_json::json!({ "verdict": "pass", "line": "", "base": null, "series": null, "tests": tests });
+    let mine = cases::all().into_iter().filter(|test| test.area.starts_with("ashmem"));
+    let ran = |test: Test| json!({ "name": test.name(), "outcome": "pass" });
+    let tests: Vec<_> = mine.map(ran).collect();
+    let run = json!({ "verdict": "pass", "line": "", "tests": tests });
     let table = Run::parse(&run.to_string()).unwrap().table();
     assert_eq!(table.missing, [""; 0]);
     // The first line names the kernel, which is Debian's newest.
