@@ -132,9 +132,11 @@ mod tests {
     #[test]
     fn every_fix_is_a_patch_here() {
         let repo = request(None, None).repo;
-        let series = [None, Some("../patches/fixes")];
-        let found = series.map(|name| Series::find(&repo, name, "mainline").unwrap().subjects());
-        let subjects = found.concat();
+        let bases = bases::all(&repo).unwrap().into_iter().map(|base| (None, base.folder));
+        let series = bases.chain([(Some("../patches/fixes"), "mainline".to_owned())]);
+        let subjects: Vec<_> = series
+            .flat_map(|(name, base)| Series::find(&repo, name, &base).unwrap().subjects())
+            .collect();
         for fix in Table::own().unwrap().fixes() {
             assert!(subjects.iter().any(|subject| subject == fix), "{fix} is none of {subjects:?}");
         }

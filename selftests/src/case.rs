@@ -3,7 +3,7 @@
 
 use crate::door::Door;
 use crate::kind::Kind;
-use crate::need::Need;
+use crate::need::{self, Need};
 use crate::sys::seal;
 use crate::world::World;
 use nix::errno::Errno;
@@ -276,6 +276,11 @@ impl Test {
         parts.fold(format!("{}::{}", self.area, self.case.name), |name, part| {
             format!("{name}::{part}")
         })
+    }
+
+    /// What it needs beside the kind and the seal: what the row says, and what its instance does.
+    pub fn needs(&self) -> impl Iterator<Item = Need> {
+        need::implied(self.given, self.case.needs).chain(self.case.needs.iter().copied())
     }
 
     /// Whether it is about F_SEAL_FS_WRITE.

@@ -6,7 +6,7 @@ use crate::door::{self, Door};
 use crate::events::Outcome;
 use crate::fault::{self, Nth};
 use crate::kind::Kind;
-use crate::need;
+use crate::need::{self, Need};
 use crate::sys;
 use crate::world::World;
 use nix::errno::Errno;
@@ -289,7 +289,7 @@ thread_local!(static PANIC: RefCell<String> = const { RefCell::new(String::new()
 
 /// The only place that turns what happened into an outcome.
 fn judge(test: Test, nth: u32) -> Report {
-    let lacks = test.case.needs.iter().find_map(|need| need.missing());
+    let lacks = test.needs().find_map(Need::missing);
     let seal = if test.needs_seal() { need::seal_missing() } else { None };
     if let Some(reason) = need::kind_missing(test.given.kind).or(seal).or(lacks) {
         return Report::new(Outcome::Skip, reason);

@@ -108,12 +108,14 @@ impl Door {
         }
     }
 
+    /// Whether it is opened O_DIRECT.
+    pub fn is_direct(self) -> bool {
+        matches!(self, Before(flags) | After(flags) if flags & libc::O_DIRECT != 0)
+    }
+
     /// Whether files of this kind have it: hugetlbfs can't be opened O_DIRECT.
     pub fn fits(self, kind: Kind) -> bool {
-        match self {
-            Before(flags) | After(flags) => flags & libc::O_DIRECT == 0 || kind != Kind::Hugetlb,
-            _ => true,
-        }
+        kind != Kind::Hugetlb || !self.is_direct()
     }
 }
 

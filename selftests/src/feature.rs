@@ -2,11 +2,12 @@
 //! What kernels differ in as far as the suite's expectations go, probed by meaning and never by
 //! version. A row of deviations.toml names these in `when`.
 
+use crate::cases::waiting;
 use crate::kind::Kind;
 use crate::need::{self, Need};
-use crate::sys::{self, Map, RO, Sys, mfd, seal};
+use crate::sys::{self, Map, RO, RW, Sys, mfd, seal};
 use libc::MAP_SHARED;
-use nix::errno::Errno::EPERM;
+use nix::errno::Errno::{EBUSY, EINVAL, EPERM};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -37,8 +38,13 @@ pub const FEATURES: &[Feature] = &[
     },
     Feature {
         name: "exec_seal",
-        means: "F_SEAL_EXEC is taken, and fchmod(2) can't make the file executable then",
-        probe: || exec_seal() == Ok(true),
+        means: "F_SEAL_EXEC is taken and enforced, and MFD_NOEXEC_SEAL sets it",
+        probe: || exec_seal() == Ok(true) && Need::ExecSeal.missing().is_none(),
+    },
+    Feature {
+        name: "exec_seal_busy",
+        means: "F_SEAL_EXEC on an executable file is EBUSY while a mapping may write to it",
+        probe: || exec_seal_busy() == Err(EBUSY),
     },
     Feature {
         name: "write_sealed_map",
@@ -64,6 +70,11 @@ pub const FEATURES: &[Feature] = &[
         name: "seal_before_buffer",
         means: "write(2) looks at the seals before it touches the buffer",
         probe: || seal_before_buffer() == Err(EPERM),
+    },
+    Feature {
+        name: "mmap_asks_first",
+        means: "mmap(2) looks at the seals before it unmaps or extends anything",
+        probe: || mmap_asks_first() == Ok(true),
     },
     Feature {
         name: "hugetlb_forced",
@@ -95,7 +106,98 @@ pub const FEATURES: &[Feature] = &[
         means: "a program can name an address that no user space has",
         probe: || Need::KernelAddress.missing().is_none(),
     },
+    Feature {
+        name: "direct_io",
+        means: "a memfd can be opened O_DIRECT",
+        probe: || Need::DirectIo.missing().is_none(),
+    },
+    Feature {
+        name: "rwf_noappend",
+        means: "there is RWF_NOAPPEND",
+        probe: || Need::Noappend.missing().is_none(),
+    },
+    Feature {
+        name: "uring_truncate",
+        means: "io_uring has ftruncate",
+        probe: || Need::UringTruncate.missing().is_none(),
+    },
+    Feature {
+        name: "user_xattrs",
+        means: "memfds have extended attributes of users",
+        probe: || Need::UserXattrs.missing().is_none(),
+    },
+    Feature {
+        name: "fuse_passthrough",
+        means: "FUSE passes reads, writes and mappings through",
+        probe: || Need::Fuse.missing().is_none(),
+    },
+    Feature {
+        name: "mseal",
+        means: "there is mseal(2)",
+        probe: || Need::Mseal.missing().is_none(),
+    },
+    Feature {
+        name: "fchmodat2",
+        means: "there is fchmodat2(2)",
+        probe: || Need::Fchmodat2.missing().is_none(),
+    },
+    Feature {
+        name: "udmabuf_hugetlb",
+        means: "udmabuf takes hugetlbfs as it does shmem",
+        probe: || Need::UdmabufHugetlb.missing().is_none(),
+    },
+    Feature {
+        name: "udmabuf_far_part",
+        means: "what udmabuf says of a part beyond all files is EINVAL",
+        probe: || crate::udmabuf::far_part().err() == Some(EINVAL),
+    },
+    Feature {
+        name: "uffd_continue",
+        means: "UFFDIO_CONTINUE works on memfds",
+        probe: || Need::UffdContinue.missing().is_none(),
+    },
+    Feature {
+        name: "uffd_protect",
+        means: "UFFDIO_WRITEPROTECT works on memfds",
+        probe: || Need::UffdProtect.missing().is_none(),
+    },
+    Feature {
+        name: "uffd_move",
+        means: "there is UFFDIO_MOVE",
+        probe: || Need::UffdMove.missing().is_none(),
+    },
+    Feature {
+        name: "madv_populate",
+        means: "there are MADV_POPULATE_READ and MADV_POPULATE_WRITE",
+        probe: || Need::Populate.missing().is_none(),
+    },
+    Feature {
+        name: "madv_collapse",
+        means: "there is MADV_COLLAPSE",
+        probe: || Need::Collapse.missing().is_none(),
+    },
+    Feature {
+        name: "mremap_dontunmap",
+        means: "MREMAP_DONTUNMAP takes mappings of files",
+        probe: || Need::Dontunmap.missing().is_none(),
+    },
+    Feature {
+        name: "udmabuf_waits",
+        means: "UDMABUF_CREATE looks at the seals with the inode locked",
+        probe: || Need::Udmabuf.missing().is_none() && waiting::udmabuf_waits() == Ok(true),
+    },
+    Feature {
+        name: "seals_are_32_bits",
+        means: "of the argument of F_ADD_SEALS what is above 32 bits is cut off",
+        probe: || page().and_then(|fd| sys::fcntl(&fd, libc::F_ADD_SEALS, 1 << 40)) == Ok(0),
+    },
 ];
+
+/// What the presence of one means, which must be one of them.
+pub fn means(name: &str) -> &'static str {
+    let named = |feature: &&Feature| feature.name == name;
+    FEATURES.iter().find(named).expect("a need that is a feature names one of them").means
+}
 
 /// The names of those that the running kernel has.
 pub fn probed() -> Vec<&'static str> {
@@ -118,6 +220,14 @@ fn exec_seal() -> Sys<bool> {
     Ok(chmod(&fd, 0o700) == Err(EPERM))
 }
 
+/// It implies F_SEAL_WRITE then.
+fn exec_seal_busy() -> Sys {
+    let fd = page()?;
+    nix::sys::stat::fchmod(&fd, nix::sys::stat::Mode::S_IRWXU)?;
+    let _map = Map::new(Kind::Shmem.page(), RW, MAP_SHARED, &fd, 0)?;
+    sys::add_seals(&fd, seal::EXEC)
+}
+
 fn write_sealed_map() -> Sys<Map> {
     let fd = page()?;
     sys::add_seals(&fd, seal::WRITE)?;
@@ -136,6 +246,16 @@ fn seal_before_buffer() -> Sys {
     let fd = page()?;
     sys::add_seals(&fd, seal::WRITE)?;
     sys::call(libc::SYS_pwrite64, [fd.as_raw_fd() as usize, crate::calls::UNMAPPED, 1, 0, 0, 0])
+}
+
+/// Whether a refused mapping leaves what it would have replaced.
+fn mmap_asks_first() -> Sys<bool> {
+    let (fd, page) = (page()?, Kind::Shmem.page());
+    sys::add_seals(&fd, seal::FUTURE_WRITE)?;
+    let old = Map::at(0, page, RW, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)?;
+    let fixed = MAP_SHARED | libc::MAP_FIXED;
+    let refused = Map::at(old.addr(), page, RW, fixed, fd.as_raw_fd(), 0).err();
+    Ok(refused == Some(EPERM) && old.advise(0, page, libc::MADV_NORMAL).is_ok())
 }
 
 /// A byte written by /proc/self/mem.

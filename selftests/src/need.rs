@@ -2,14 +2,18 @@
 //! What a case may need of the kernel or the machine, probed by meaning and never by version.
 
 use crate::calls::NO_USER;
+use crate::case::Given;
 use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
 use crate::mapped::MADV_COLLAPSE;
 pub use crate::region::{Probe, probe_seal};
-use crate::sys::{self, Ended, mfd};
+use crate::sys::{self, Ended, Sys, mfd, seal};
+use crate::uffd;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
-use std::os::fd::AsRawFd;
+use nix::sys::stat::Mode;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -18,10 +22,32 @@ use std::sync::OnceLock;
 pub enum Need {
     /// io_uring.
     IoUring,
+    /// F_SEAL_EXEC, and the flags of memfd_create(2) that came with it.
+    ExecSeal,
+    /// Opening a memfd O_DIRECT.
+    DirectIo,
+    /// RWF_NOAPPEND.
+    Noappend,
+    /// IORING_OP_FTRUNCATE.
+    UringTruncate,
+    /// Extended attributes of users on a memfd.
+    UserXattrs,
+    /// udmabuf of hugetlbfs, as of shmem.
+    UdmabufHugetlb,
     /// Linux AIO.
     Aio,
     /// userfaultfd(2).
     Userfaultfd,
+    /// UFFDIO_CONTINUE on memfds.
+    UffdContinue,
+    /// UFFDIO_WRITEPROTECT on memfds.
+    UffdProtect,
+    /// UFFDIO_MOVE.
+    UffdMove,
+    /// MADV_POPULATE_READ and MADV_POPULATE_WRITE.
+    Populate,
+    /// MREMAP_DONTUNMAP of a mapping of a file.
+    Dontunmap,
     /// /dev/udmabuf.
     Udmabuf,
     /// /dev/ashmem.
@@ -92,15 +118,78 @@ pub fn seal_missing() -> Option<String> {
 }
 
 impl Need {
+    /// The feature that this is, if there are bases without it: what needs it is predicted to be
+    /// skipped there.
+    pub fn feature(self) -> Option<&'static str> {
+        match self {
+            // vm.memfd_noexec came with it.
+            Need::ExecSeal | Need::PidNamespaces => Some("exec_seal"),
+            Need::DirectIo => Some("direct_io"),
+            Need::Noappend => Some("rwf_noappend"),
+            Need::UringTruncate => Some("uring_truncate"),
+            Need::UserXattrs => Some("user_xattrs"),
+            Need::UdmabufHugetlb => Some("udmabuf_hugetlb"),
+            Need::Fuse => Some("fuse_passthrough"),
+            Need::UffdContinue => Some("uffd_continue"),
+            Need::UffdProtect => Some("uffd_protect"),
+            Need::UffdMove => Some("uffd_move"),
+            Need::Populate => Some("madv_populate"),
+            Need::Collapse => Some("madv_collapse"),
+            Need::Dontunmap => Some("mremap_dontunmap"),
+            Need::Mseal => Some("mseal"),
+            Need::Fchmodat2 => Some("fchmodat2"),
+            Need::Iommufd => Some("iommufd_map_file"),
+            Need::LiveUpdate => Some("live_update"),
+            Need::Ashmem => Some("ashmem"),
+            Need::Compat => Some("int80"),
+            Need::Pkeys => Some("pkeys"),
+            Need::Words64 => Some("words64"),
+            Need::KernelAddress => Some("kernel_address"),
+            _ => None,
+        }
+    }
+
     /// Why it is missing; none if it is there.
     pub fn missing(self) -> Option<String> {
         match self {
+            Need::ExecSeal => exec_seal_missing(),
+            Need::DirectIo => lacking("O_DIRECT on a memfd", |fd| {
+                let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                let flags = OFlag::O_RDWR | OFlag::O_DIRECT | OFlag::O_CLOEXEC;
+                nix::fcntl::open(path.as_str(), flags, Mode::empty())
+            }),
+            Need::Noappend => {
+                lacking("RWF_NOAPPEND", |fd| sys::pwritev2(fd, b"x", 0, libc::RWF_NOAPPEND))
+            }
+            Need::UringTruncate => crate::uring::missing()
+                .or_else(|| lacking("ftruncate of io_uring", crate::uring::truncates)),
+            Need::UserXattrs => lacking("extended attributes of users on a memfd", |fd| {
+                let (name, value) = (c"user.x".as_ptr() as usize, c"1".as_ptr() as usize);
+                let args = [fd.as_raw_fd() as usize, name, value, 1, 0, 0];
+                sys::call(libc::SYS_fsetxattr, args)
+            }),
+            Need::UdmabufHugetlb => crate::udmabuf::hugetlb_missing(),
             Need::IoUring => crate::uring::missing(),
             Need::Aio => no_call("Linux AIO", libc::SYS_io_setup, [0; 6]),
-            Need::Userfaultfd => match crate::uffd::open() {
+            Need::Userfaultfd => match uffd::open() {
                 Ok(_) => None,
                 Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
             },
+            Need::UffdContinue => uffd::lacking("UFFDIO_CONTINUE", uffd::MINOR_BOTH),
+            Need::UffdProtect => uffd::lacking("UFFDIO_WRITEPROTECT", uffd::WP_BOTH),
+            Need::UffdMove => uffd::lacking("UFFDIO_MOVE", uffd::MOVES),
+            Need::Populate => lacking("MADV_POPULATE_READ", |fd| {
+                let map = mapped(fd)?;
+                map.advise(0, Kind::Shmem.page(), libc::MADV_POPULATE_READ)
+            }),
+            Need::Dontunmap => lacking("MREMAP_DONTUNMAP of a file", |fd| {
+                let map = mapped(fd)?;
+                let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
+                let page = Kind::Shmem.page();
+                let args = [map.addr(), page, page, flags as usize, 0, 0];
+                let moved = sys::call(libc::SYS_mremap, args)?;
+                Ok(sys::Map::adopt(moved as usize, page))
+            }),
             Need::Udmabuf => device("/dev/udmabuf"),
             Need::Ashmem => crate::ashmem::missing(),
             Need::Iommufd => crate::iommufd::missing(),
@@ -162,11 +251,52 @@ pub fn kind_missing(kind: Kind) -> Option<String> {
     match kind {
         Kind::Hugetlb => HUGETLB.get_or_init(hugetlb_missing).clone(),
         Kind::Thp => thp_missing(),
-        Kind::Noexec => sys::memfd_create("probe", mfd::CLOEXEC | mfd::NOEXEC_SEAL)
-            .err()
-            .map(|errno| format!("no MFD_NOEXEC_SEAL ({errno:?})")),
         _ => None,
     }
+}
+
+/// What a test on this kind of file, under these seals, through this descriptor, needs without its
+/// row saying so.
+pub fn implied(given: Given, row: &[Need]) -> impl Iterator<Item = Need> + use<> {
+    let exec = given.kind == Kind::Noexec || given.seals & seal::EXEC != 0;
+    let buffer = given.kind == Kind::Hugetlb && row.contains(&Need::Udmabuf);
+    [
+        exec.then_some(Need::ExecSeal),
+        given.door.is_direct().then_some(Need::DirectIo),
+        buffer.then_some(Need::UdmabufHugetlb),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Whether the kernel has all of these seals, F_SEAL_FS_WRITE aside.
+pub fn knows(seals: u32) -> bool {
+    seals & seal::EXEC == 0 || Need::ExecSeal.missing().is_none()
+}
+
+/// MFD_EXEC; nothing where it is not known, and every memfd is executable.
+pub fn mfd_exec() -> u32 {
+    if Need::ExecSeal.missing().is_none() { mfd::EXEC } else { 0 }
+}
+
+fn mapped(fd: &OwnedFd) -> Sys<sys::Map> {
+    let page = Kind::Shmem.page();
+    sys::ftruncate(fd, page as i64)?;
+    sys::Map::new(page, sys::RO, libc::MAP_SHARED, fd, 0)
+}
+
+/// Why a fresh memfd does not take what this does to it.
+fn lacking<T>(what: &str, try_it: impl FnOnce(&OwnedFd) -> Sys<T>) -> Option<String> {
+    let tried =
+        sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING).and_then(|fd| try_it(&fd));
+    tried.err().map(|errno| format!("no {what} ({errno:?})"))
+}
+
+fn exec_seal_missing() -> Option<String> {
+    let flags = mfd::CLOEXEC | mfd::NOEXEC_SEAL;
+    let made = sys::memfd_create("probe", flags).and_then(|fd| sys::get_seals(&fd));
+    (made != Ok(seal::EXEC.into()))
+        .then(|| format!("no F_SEAL_EXEC, or no MFD_NOEXEC_SEAL ({made:?})"))
 }
 
 /// Files get huge pages where they are advised; the suite takes no machine's settings for granted.

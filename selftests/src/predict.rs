@@ -6,6 +6,7 @@ use crate::case::{Deviation, Expect, Test};
 use crate::deviations::{Row, Table};
 use crate::events::Outcome;
 use crate::feature::{self, FEATURES, FS_WRITE};
+use crate::need::Need;
 
 /// A kernel, by what was done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,11 @@ impl Facts {
     pub fn predict<'a>(&self, table: &'a Table, test: &Test) -> Prediction<'a> {
         let plain = |outcome, reason| Prediction { outcome, reason, row: None };
         let needs_seal = test.needs_seal();
+        // The suite looks for these before anything else.
+        let lacks = |name: &&str| !self.features.contains(name);
+        if let Some(name) = test.needs().filter_map(Need::feature).find(lacks) {
+            return plain(Outcome::Skip, feature::means(name));
+        }
         if self.hollow && needs_seal {
             match test.case.hollow {
                 Deviation::Fails(reason) => return plain(Outcome::Fail, reason),

@@ -2,7 +2,8 @@
 //! UDMABUF_CREATE and UDMABUF_CREATE_LIST (`include/uapi/linux/udmabuf.h`), and what a dma-buf
 //! itself takes (`include/uapi/linux/dma-buf.h`).
 
-use crate::sys::{self, Offset, Sys};
+use crate::kind::Kind;
+use crate::sys::{self, Offset, Sys, mfd, seal};
 use crate::world::World;
 use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
@@ -99,6 +100,29 @@ pub fn limit() -> Result<usize, String> {
 pub fn sync(buffer: &OwnedFd, flags: u64) -> Sys {
     let buffer = buffer.as_raw_fd() as usize;
     sys::call(libc::SYS_ioctl, [buffer, DMA_BUF_IOCTL_SYNC, &raw const flags as usize, 0, 0, 0])
+}
+
+/// Why a buffer can't be made of hugetlbfs as of shmem, holes included. Linux 6.1 takes only pages
+/// that are there, and what is mapped of such a buffer upsets what the kernel counts of the huge page
+/// beside it, until it crashes; 5.10 takes none.
+pub fn hugetlb_missing() -> Option<String> {
+    let page = Kind::Hugetlb.page();
+    let flags = mfd::CLOEXEC | mfd::ALLOW_SEALING | mfd::HUGETLB;
+    let made = sys::memfd_create("probe", flags).and_then(|fd| {
+        sys::ftruncate(&fd, page as i64)?;
+        sys::add_seals(&fd, seal::SHRINK)?;
+        create_part(part(&fd, 0, page), CLOEXEC)
+    });
+    made.err().map(|errno| format!("no udmabuf of a hole of hugetlbfs ({errno:?})"))
+}
+
+/// What is said of a part that no file can have.
+pub fn far_part() -> Sys<OwnedFd> {
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
+    let page = Kind::Shmem.page();
+    sys::ftruncate(&fd, page as i64)?;
+    sys::add_seals(&fd, seal::SHRINK)?;
+    create_part(Item { offset: 1 << 63, ..part(&fd, 0, page) }, CLOEXEC)
 }
 
 fn ioctl(nr: usize, arg: usize) -> Sys<OwnedFd> {

@@ -2,6 +2,7 @@
 //! userfaultfd(2), as far as the cases go (`include/uapi/linux/userfaultfd.h`).
 
 use crate::sys::{self, Map, Sys};
+use nix::errno::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 const UFFD_API: u64 = 0xaa;
@@ -22,13 +23,39 @@ pub const WP: u64 = 2;
 /// Registers for pages that the file has and the mapping has not.
 pub const MINOR: u64 = 4;
 
+/// What UFFDIO_API says where UFFDIO_CONTINUE takes hugetlbfs and shmem, where UFFDIO_WRITEPROTECT
+/// does, and where there is UFFDIO_MOVE.
+pub const MINOR_BOTH: u64 = 1 << 9 | 1 << 10;
+pub const WP_BOTH: u64 = 1 << 12;
+pub const MOVES: u64 = 1 << 16;
+
 /// Opens a userfaultfd and agrees on its API.
 pub fn open() -> Sys<OwnedFd> {
-    let flags = libc::O_CLOEXEC as usize | UFFD_USER_MODE_ONLY;
-    let fd = sys::own(sys::call(libc::SYS_userfaultfd, [flags, 0, 0, 0, 0, 0])? as i32);
+    with_features().map(|(fd, _)| fd)
+}
+
+/// The same, and what it says that there is.
+fn with_features() -> Sys<(OwnedFd, u64)> {
+    let open = |flags| sys::call(libc::SYS_userfaultfd, [flags, 0, 0, 0, 0, 0]);
+    let flags = libc::O_CLOEXEC as usize;
+    // Older kernels know no such flag, and ask for no right where it is not given.
+    let fd = match open(flags | UFFD_USER_MODE_ONLY) {
+        Err(Errno::EINVAL) => open(flags)?,
+        other => other?,
+    };
+    let fd = sys::own(fd as i32);
     let mut api = [UFFD_API, 0, 0];
     ioctl(&fd, UFFDIO_API, &mut api)?;
-    Ok(fd)
+    Ok((fd, api[1]))
+}
+
+/// Why some of these features is not there.
+pub fn lacking(what: &str, features: u64) -> Option<String> {
+    match with_features() {
+        Ok((_, there)) if there & features == features => None,
+        Ok((_, there)) => Some(format!("no {what} (features {there:#x})")),
+        Err(errno) => Some(format!("no userfaultfd ({errno:?})")),
+    }
 }
 
 /// Registers the mapping for missing pages.

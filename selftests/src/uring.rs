@@ -129,6 +129,12 @@ pub fn ftruncate(fd: Fd, size: usize) -> squeue::Entry {
     }
 }
 
+/// IORING_OP_FTRUNCATE of a file that may be emptied.
+pub fn truncates(fd: &impl AsRawFd) -> Sys {
+    let mut ring = IoUring::new(4).map_err(said)?;
+    sys::uring(&mut ring, &ftruncate(Fd::Number(fd.as_raw_fd()), 0))
+}
+
 /// IORING_OP_FALLOCATE.
 pub fn fallocate(fd: Fd, mode: i32, offset: usize, len: usize) -> squeue::Entry {
     let (offset, len) = (offset as u64, len as u64);

@@ -20,8 +20,13 @@ pub const MARK: u8 = 0x5a;
 /// Where a fresh file's offset stands, so that a call that moves it is seen.
 pub const OFFSET: i64 = 5;
 
-/// The file and what belongs to it.
+/// The file and what belongs to it. Dropped in this order: on Linux 6.1 the kernel has a BUG if a file
+/// goes while a buffer that udmabuf made of it is mapped.
 pub struct World {
+    /// A shared mapping that was made before the seal, if the row made one.
+    pub old: Option<Map>,
+    /// A mapping that the operation made and `after` looks at.
+    pub new: Option<Map>,
     /// What the row was instantiated with.
     pub given: Given,
     /// The file, through its first descriptor unless a row replaced it (`via`).
@@ -30,12 +35,8 @@ pub struct World {
     pub page: usize,
     /// Size when made, bytes: two pages.
     pub size: usize,
-    /// A shared mapping that was made before the seal, if the row made one.
-    pub old: Option<Map>,
     /// What else the row needs to keep open: a pipe, a device, the first descriptor.
     pub kept: Vec<OwnedFd>,
-    /// A mapping that the operation made and `after` looks at.
-    pub new: Option<Map>,
     /// A ring of io_uring from before the seal, if the row made one.
     pub ring: Option<Ring>,
     /// A descriptor that the row's door wants from before the seal.

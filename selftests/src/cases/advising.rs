@@ -8,6 +8,7 @@ use crate::mapped::{
     HARMLESS, LATER, LATERS, MADV_POPULATE_READ, MADV_POPULATE_WRITE, new_ro, no_count_left,
     old_ro, private_rw, vm_advise,
 };
+use crate::need::Need;
 use crate::sys::{RW, seal};
 use crate::world::{World, fresh, outlives, readable, refused, same, sealed};
 use libc::PROT_NONE;
@@ -133,6 +134,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "populate_write_since",
         about: "MADV_POPULATE_WRITE on a mapping made since is EINVAL",
+        needs: &[Need::Populate],
         on: EVERY,
         op: |f| vm_advise(f, MADV_POPULATE_WRITE),
         expect: Fails(EINVAL),
@@ -142,12 +144,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "populate_write_before",
         about: "MADV_POPULATE_WRITE on an old writable mapping works",
+        needs: &[Need::Populate],
         op: |f| vm_advise(f, MADV_POPULATE_WRITE),
         ..BEFORE
     },
     Case {
         name: "populate_write_private",
         about: "MADV_POPULATE_WRITE on a private mapping works, and its copies are isolated",
+        needs: &[Need::Populate],
         rules: &[11],
         setup: private_rw,
         op: |f| vm_advise(f, MADV_POPULATE_WRITE),
@@ -160,6 +164,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "populate_read_since",
         about: "MADV_POPULATE_READ on a mapping made since works",
+        needs: &[Need::Populate],
         op: |f| vm_advise(f, MADV_POPULATE_READ),
         ..SINCE
     },

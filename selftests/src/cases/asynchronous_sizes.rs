@@ -37,6 +37,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "uring_shrink",
         about: "an io_uring ftruncate to a smaller size fails",
+        needs: &[Need::UringTruncate],
         under: NO_SHRINK,
         op: |f| uring::once(uring::ftruncate(Fd::of(f), 0)),
         ..URING_SIZE
@@ -44,6 +45,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "uring_grow",
         about: "an io_uring ftruncate to a larger size fails",
+        needs: &[Need::UringTruncate],
         under: NO_GROW,
         op: |f| uring::once(uring::ftruncate(Fd::of(f), f.size + f.page)),
         ..URING_SIZE
@@ -51,6 +53,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "uring_shrink_allowed",
         about: "an io_uring ftruncate to a smaller size works under the other seals",
+        needs: &[Need::UringTruncate],
         rules: &[],
         under: MAY_SHRINK,
         op: |f| uring::once(uring::ftruncate(Fd::of(f), f.page)),
@@ -97,6 +100,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "uring_registered_size",
         about: "an io_uring ftruncate of a file registered before the seal fails",
+        needs: &[Need::UringTruncate],
         under: NO_SHRINK,
         setup: uring::registered,
         op: |f| uring::ring(f).run(uring::ftruncate(Fd::Registered, 0)),

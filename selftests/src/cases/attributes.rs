@@ -217,6 +217,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "xattr",
         about: "an extended attribute is set, replaced, listed, read and removed",
+        needs: &[Need::UserXattrs],
         on: SHMEM,
         op: |f| {
             for (value, flags) in [(c"12", libc::XATTR_CREATE), (c"345", libc::XATTR_REPLACE)] {

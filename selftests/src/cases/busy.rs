@@ -256,7 +256,7 @@ fn undone(f: &mut World) -> Check {
 
 /// As `fresh`, surely executable.
 pub fn executable(given: Given) -> Setup {
-    with_flags(given, mfd::ALLOW_SEALING | mfd::EXEC)
+    with_flags(given, mfd::ALLOW_SEALING | crate::need::mfd_exec())
 }
 
 /// This mapping becomes `old`, and what was that `new`.

@@ -4,6 +4,7 @@
 use crate::calls::NO_USER;
 use crate::case::*;
 use crate::child::wrong;
+use crate::need::{Need, mfd_exec};
 use crate::sys::{self, Map, RW, Sys, mfd, seal};
 use crate::world::{World, each, fresh, same};
 use libc::MAP_PRIVATE;
@@ -34,14 +35,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "null_name",
         about: "a NULL name is EFAULT",
-        op: |_| create_at(0, mfd::EXEC),
+        op: |_| create_at(0, mfd_exec()),
         expect: Fails(EFAULT),
         ..REFUSED
     },
     Case {
         name: "bad_name",
         about: "a name beyond user space, and one in memory that is not there, are EFAULT",
-        op: |_| each([8, NO_USER, usize::MAX - 4], |&at| create_at(at, mfd::EXEC)),
+        op: |_| each([8, NO_USER, usize::MAX - 4], |&at| create_at(at, mfd_exec())),
         expect: Fails(EFAULT),
         starved: STEPS,
         ..REFUSED
@@ -54,7 +55,7 @@ pub const CASES: &[Case] = &[
             world.new = Some(page_of(&[b'n'; 8]).map_err(|e| e.to_string())?);
             Ok(world)
         },
-        op: |f| create_at(f.made().addr() + f.page - 8, mfd::EXEC),
+        op: |f| create_at(f.made().addr() + f.page - 8, mfd_exec()),
         expect: Fails(EFAULT),
         ..REFUSED
     },
@@ -63,7 +64,7 @@ pub const CASES: &[Case] = &[
         about: "a name of 250 bytes, and any longer one, is EINVAL",
         op: |_| {
             each([LONGEST + 1, LONGEST + 2, 255, 256, 4095, 70_000], |&len| {
-                create_at(named(len).as_ptr() as usize, mfd::EXEC)
+                create_at(named(len).as_ptr() as usize, mfd_exec())
             })
         },
         expect: Fails(EINVAL),
@@ -73,7 +74,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "name_of_249",
         about: "a name of 249 bytes is taken whole",
-        op: |f| create(f, &named(LONGEST), mfd::EXEC),
+        op: |f| create(f, &named(LONGEST), mfd_exec()),
         expect: Works,
         after: |f| link_is(f, named(LONGEST).to_bytes()),
         ..CREATE
@@ -88,7 +89,7 @@ pub const CASES: &[Case] = &[
             Ok(world)
         },
         op: |f| {
-            let fd = create_at(f.made().addr() + f.page - 8, mfd::EXEC)?;
+            let fd = create_at(f.made().addr() + f.page - 8, mfd_exec())?;
             f.kept.push(sys::own(fd as i32));
             Ok(0)
         },
@@ -99,7 +100,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "empty_name",
         about: "an empty name is a name",
-        op: |f| create(f, c"", mfd::EXEC),
+        op: |f| create(f, c"", mfd_exec()),
         expect: Returns(0),
         after: |f| link_is(f, b""),
         ..CREATE
@@ -107,7 +108,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "any_bytes_in_a_name",
         about: "a name is bytes: slashes, dots and what is no text are taken as they are",
-        op: |f| create(f, c"/../a b\xff", mfd::EXEC),
+        op: |f| create(f, c"/../a b\xff", mfd_exec()),
         expect: Returns(0),
         after: |f| link_is(f, b"/../a b\xff"),
         ..CREATE
@@ -116,8 +117,8 @@ pub const CASES: &[Case] = &[
         name: "same_name",
         about: "two memfds of one name are two files",
         op: |f| {
-            create(f, c"twin", mfd::EXEC)?;
-            create(f, c"twin", mfd::EXEC)
+            create(f, c"twin", mfd_exec())?;
+            create(f, c"twin", mfd_exec())
         },
         expect: Returns(0),
         after: |f| {
@@ -149,6 +150,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_with_noexec_seal",
         about: "MFD_EXEC and MFD_NOEXEC_SEAL exclude each other, whatever is beside them",
+        needs: &[Need::ExecSeal],
         op: |_| {
             let more = [0, mfd::CLOEXEC, mfd::ALLOW_SEALING, mfd::HUGETLB, KNOWN];
             each(more, |more| {
@@ -163,7 +165,7 @@ pub const CASES: &[Case] = &[
         about: "the size of a huge page without MFD_HUGETLB is EINVAL",
         op: |_| {
             let sizes = (1..64).map(|log| log << SIZE);
-            each(sizes, |&size| create_at(c"x".as_ptr() as usize, mfd::EXEC | size))
+            each(sizes, |&size| create_at(c"x".as_ptr() as usize, mfd_exec() | size))
         },
         expect: Fails(EINVAL),
         ..REFUSED
@@ -175,7 +177,7 @@ pub const CASES: &[Case] = &[
         op: |_| {
             let lacking = (1..64).filter(|log| !supported(*log));
             each(lacking, |log| {
-                create_at(c"x".as_ptr() as usize, mfd::EXEC | mfd::HUGETLB | log << SIZE)
+                create_at(c"x".as_ptr() as usize, mfd_exec() | mfd::HUGETLB | log << SIZE)
             })
         },
         expect: Fails(ENODEV),
@@ -187,7 +189,7 @@ pub const CASES: &[Case] = &[
         about: "MFD_HUGETLB with each size that the machine has gives a file with such pages",
         on: HUGETLB,
         op: |f| {
-            let flags = mfd::EXEC | mfd::HUGETLB | mfd::ALLOW_SEALING;
+            let flags = mfd_exec() | mfd::HUGETLB | mfd::ALLOW_SEALING;
             let sizes: Vec<u32> = (1..64).filter(|log| supported(*log)).collect();
             for &log in &sizes {
                 create(f, c"x", flags | log << SIZE)?;
@@ -208,7 +210,7 @@ pub const CASES: &[Case] = &[
         about: "MFD_HUGETLB without a size gives pages of the default one",
         on: HUGETLB,
         op: |f| {
-            create(f, c"x", mfd::EXEC)?;
+            create(f, c"x", mfd_exec())?;
             Ok(i64::from(sys::fstat(&f.kept[0])?.st_blksize as usize == f.page))
         },
         expect: Returns(1),
@@ -218,7 +220,7 @@ pub const CASES: &[Case] = &[
         name: "cloexec",
         about: "MFD_CLOEXEC sets FD_CLOEXEC",
         op: |f| {
-            create(f, c"x", mfd::EXEC | mfd::CLOEXEC)?;
+            create(f, c"x", mfd_exec() | mfd::CLOEXEC)?;
             Ok(sys::fcntl(&f.kept[0], libc::F_GETFD, 0)?)
         },
         expect: Returns(libc::FD_CLOEXEC as i64),
@@ -227,6 +229,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "no_cloexec",
         about: "FD_CLOEXEC is not set without MFD_CLOEXEC, whatever else is asked for",
+        needs: &[Need::ExecSeal],
         op: |f| {
             let flags = [mfd::EXEC, mfd::ALLOW_SEALING | mfd::EXEC, mfd::NOEXEC_SEAL];
             for flags in flags {
@@ -242,7 +245,7 @@ pub const CASES: &[Case] = &[
         name: "read_write_and_large",
         about: "the descriptor is O_RDWR and O_LARGEFILE, no more",
         op: |f| {
-            create(f, c"x", mfd::EXEC | mfd::CLOEXEC)?;
+            create(f, c"x", mfd_exec() | mfd::CLOEXEC)?;
             Ok(sys::fcntl(&f.kept[0], libc::F_GETFL, 0)?)
         },
         // O_LARGEFILE as the kernel has it: libc says 0 where every file is large.
@@ -254,7 +257,7 @@ pub const CASES: &[Case] = &[
         about: "the umask leaves the mode alone",
         op: |f| {
             let before = umask(Mode::from_bits_retain(0o077));
-            let got = create(f, c"x", mfd::EXEC);
+            let got = create(f, c"x", mfd_exec());
             umask(before);
             got
         },
@@ -267,7 +270,7 @@ pub const CASES: &[Case] = &[
         about: "a new memfd takes write, pwrite, read, pread and lseek from offset 0 on",
         on: PLAIN,
         op: |f| {
-            create(f, c"x", mfd::EXEC)?;
+            create(f, c"x", mfd_exec())?;
             let fd = &f.kept[0];
             let (mut one, mut two) = ([0; 2], [0; 2]);
             nix::unistd::write(fd, b"ab")?;
@@ -285,6 +288,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec",
         about: "MFD_EXEC gives mode 0777 and F_SEAL_SEAL",
+        needs: &[Need::ExecSeal],
         op: |f| create(f, c"x", mfd::EXEC),
         expect: Returns(0),
         after: |f| born(f, 0o777, seal::SEAL),
@@ -293,6 +297,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_allow_sealing",
         about: "MFD_EXEC with MFD_ALLOW_SEALING gives mode 0777 and no seal",
+        needs: &[Need::ExecSeal],
         op: |f| create(f, c"x", mfd::EXEC | mfd::ALLOW_SEALING),
         expect: Returns(0),
         after: |f| born(f, 0o777, 0),
@@ -301,6 +306,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noexec_seal",
         about: "MFD_NOEXEC_SEAL gives mode 0666 and F_SEAL_EXEC alone: it can be sealed",
+        needs: &[Need::ExecSeal],
         op: |f| create(f, c"x", mfd::NOEXEC_SEAL),
         expect: Returns(0),
         after: |f| born(f, 0o666, seal::EXEC),
@@ -309,6 +315,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noexec_seal_allow_sealing",
         about: "MFD_NOEXEC_SEAL with MFD_ALLOW_SEALING gives mode 0666 and F_SEAL_EXEC alone",
+        needs: &[Need::ExecSeal],
         op: |f| create(f, c"x", mfd::NOEXEC_SEAL | mfd::ALLOW_SEALING),
         expect: Returns(0),
         after: |f| born(f, 0o666, seal::EXEC),
@@ -317,6 +324,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "cloexec_is_no_seal",
         about: "MFD_CLOEXEC changes neither mode nor seals",
+        needs: &[Need::ExecSeal],
         op: |f| {
             create(f, c"x", mfd::NOEXEC_SEAL | mfd::CLOEXEC)?;
             create(f, c"x", mfd::EXEC | mfd::CLOEXEC)

@@ -17,13 +17,18 @@ use std::os::fd::AsRawFd;
 /// A file of mode 0666 with F_SEAL_EXEC.
 const PLAIN_SEALED: Case = Case {
     on: BOTH,
+    needs: &[Need::ExecSeal],
     setup: |given| with_flags(given, mfd::NOEXEC_SEAL | mfd::ALLOW_SEALING),
     ..CONTROL
 };
 
 /// One of mode 0777, which has what F_SEAL_EXEC implies too.
-const EXECUTABLE_SEALED: Case =
-    Case { on: BARE, setup: |given| executable(given)?.seal(seal::EXEC), ..CONTROL };
+const EXECUTABLE_SEALED: Case = Case {
+    on: BARE,
+    needs: &[Need::ExecSeal],
+    setup: |given| executable(given)?.seal(seal::EXEC),
+    ..CONTROL
+};
 
 /// Each seal but F_SEAL_EXEC.
 const OTHERS: &[u32] =
@@ -48,6 +53,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bits_swap",
         about: "nor can one be set and another cleared at once",
+        needs: &[Need::ExecSeal],
         on: BOTH,
         setup: |given| {
             let world = fresh_of(given, 0o744)?;
@@ -69,7 +75,7 @@ pub const CASES: &[Case] = &[
         about: "nor by fchmodat2(2) on the descriptor",
         op: |f| each(MORE_EXECUTABLE, |mode| fchmodat2(f, **mode)),
         expect: Fails(EPERM),
-        needs: &[Need::Fchmodat2],
+        needs: &[Need::ExecSeal, Need::Fchmodat2],
         ..PLAIN_SEALED
     },
     Case {
@@ -134,7 +140,7 @@ pub const CASES: &[Case] = &[
         name: "other_attributes",
         about: "owner and times can be changed under F_SEAL_EXEC, which drops the set-user-ID bit as ever",
         on: BOTH,
-        needs: &[Need::OtherUid],
+        needs: &[Need::ExecSeal, Need::OtherUid],
         setup: |given| {
             let world = fresh_of(given, 0o4744)?;
             world.seal(seal::EXEC)
@@ -172,7 +178,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bits_in_user_namespace",
         about: "nor by the owner with all rights in a user namespace",
-        needs: &[Need::UserNamespace],
+        needs: &[Need::ExecSeal, Need::UserNamespace],
         op: |f| in_user_namespace(|| chmod(f, 0o777)),
         expect: Fails(EPERM),
         starved: IN_CHILD,
@@ -181,7 +187,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "of_another_user",
         about: "a user who does not own the file can't chmod it at all: EPERM",
-        needs: &[Need::OtherUid],
+        needs: &[Need::ExecSeal, Need::OtherUid],
         op: |f| as_nobody(|| each([0o600, 0o666, 0o777], |mode| chmod(f, *mode))),
         expect: Fails(EPERM),
         starved: IN_CHILD,
@@ -191,6 +197,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "implies",
         about: "F_SEAL_EXEC on an executable file adds SHRINK, GROW, WRITE, FUTURE_WRITE, no more",
+        needs: &[Need::ExecSeal],
         rules: &[23],
         on: BARE,
         setup: executable,
@@ -205,6 +212,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "implies_beside",
         about: "beside another seal, or after it, it adds the same",
+        needs: &[Need::ExecSeal],
         rules: &[23],
         on: BARE,
         under: &[seal::SHRINK, seal::WRITE, seal::FUTURE_WRITE, seal::FS_WRITE],
@@ -217,6 +225,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "what_is_executable",
         about: "each of the three execute bits makes a file executable, and no other bit does",
+        needs: &[Need::ExecSeal],
         on: BOTH,
         setup: fresh,
         op: |f| {
@@ -257,6 +266,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noexec_takes_more",
         about: "a file of MFD_NOEXEC_SEAL takes every other seal",
+        needs: &[Need::ExecSeal],
         rules: &[20],
         on: BOTH,
         under: OTHERS,
@@ -349,6 +359,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "implied_is_not_seal",
         about: "it takes F_SEAL_SEAL and F_SEAL_FS_WRITE afterwards",
+        needs: &[Need::ExecSeal],
         rules: &[23],
         on: BARE,
         setup: |given| executable(given)?.seal(seal::EXEC),

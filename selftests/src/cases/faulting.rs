@@ -163,6 +163,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "continue",
         about: "UFFDIO_CONTINUE maps a page of the file into an old writable mapping",
+        needs: &[Need::Userfaultfd, Need::UffdContinue],
         setup: |given| registered(given, MINOR),
         op: |f| Ok(uffd::resume(&f.kept[0], f.old(), f.page)?),
         after: |f| {
@@ -174,6 +175,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "write_protect",
         about: "UFFDIO_WRITEPROTECT on an old writable mapping protects it, and takes that back",
+        needs: &[Need::Userfaultfd, Need::UffdProtect],
         setup: |given| registered(given, WP),
         op: |f| {
             // The pages are there, or hugetlbfs has nothing to protect.
@@ -187,6 +189,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "move",
         about: "UFFDIO_MOVE is for anonymous memory: EINVAL on an old mapping as ever",
+        needs: &[Need::Userfaultfd, Need::UffdMove],
         on: PLAIN,
         op: |f| Ok(uffd::move_page(&f.kept[0], f.old(), f.made())?),
         starved: Starved::Enomem,

@@ -59,7 +59,7 @@ mod strangers;
 mod udmabuf;
 mod udmabuf_list;
 mod unaffected;
-mod waiting;
+pub(crate) mod waiting;
 mod write_edges;
 mod write_flags;
 mod writing;

@@ -7,6 +7,7 @@ use crate::case::*;
 use crate::child::wrong;
 use crate::elsewhere::{holder, release};
 use crate::mapped::LATERS;
+use crate::need::Need;
 use crate::sys::{Map, RO, RW, seal};
 use crate::world::{World, fresh, readable, refused, same};
 use libc::{MAP_FIXED, MAP_PRIVATE, MAP_SHARED};
@@ -163,6 +164,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_seal",
         about: "so is F_SEAL_EXEC on a file that is not executable",
+        needs: &[Need::ExecSeal],
         on: BARE,
         under: &[seal::EXEC],
         setup: |given| {
@@ -235,6 +237,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "then_exec_with_writable_map",
         about: "F_SEAL_EXEC on an executable afterwards is EBUSY while an old writable mapping is left",
+        needs: &[Need::ExecSeal],
         rules: &[22, 23],
         on: BARE,
         under: LATERS,

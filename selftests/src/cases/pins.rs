@@ -192,6 +192,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "exec_implies",
         about: "F_SEAL_EXEC on an executable file is EBUSY too: it implies F_SEAL_WRITE",
+        needs: &[Need::ExecSeal],
         rules: &[23],
         setup: |given| vmspliced(fresh(given)?, MAP_SHARED, 0),
         op: |f| f.add_seals(seal::EXEC),
@@ -214,6 +215,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "unasked_exec",
         about: "F_SEAL_EXEC on a file that is not executable is added at once",
+        needs: &[Need::ExecSeal],
         under: &[0],
         rules: &[],
         setup: |given| {

@@ -4,7 +4,7 @@
 use super::sealing::OPEN;
 use crate::case::*;
 use crate::door::{PATHS, READERS};
-use crate::sys::{self, RW, mfd, seal};
+use crate::sys::{self, RW, seal};
 use crate::world::{each, fresh, same, with_flags};
 use nix::errno::Errno::*;
 
@@ -101,7 +101,7 @@ pub const CASES: &[Case] = &[
         rules: &[20],
         on: BARE,
         under: EACH_SEAL,
-        setup: |given| with_flags(given, mfd::EXEC),
+        setup: |given| with_flags(given, crate::need::mfd_exec()),
         op: |f| f.add_seals(f.given.seals),
         expect: Fails(EPERM),
         after: |f| same("seals", Ok(1), sys::get_seals(&f.fd)),
@@ -134,7 +134,7 @@ pub const CASES: &[Case] = &[
         name: "unknown_after_seal",
         about: "an unknown seal is EINVAL also after F_SEAL_SEAL: it is looked at first",
         on: BOTH,
-        setup: |given| with_flags(given, mfd::EXEC),
+        setup: |given| with_flags(given, crate::need::mfd_exec()),
         op: |f| each(UNKNOWN, |bit| f.add_seals(1 << bit)),
         expect: Fails(EINVAL),
         ..CONTROL

@@ -143,6 +143,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "before_dontunmap",
         about: "MREMAP_DONTUNMAP moves an old writable mapping's pages, and both stay writable",
+        needs: &[Need::Dontunmap],
         on: SHMEM,
         op: left_behind,
         after: |f| {
@@ -167,6 +168,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dontunmap_hugetlb",
         about: "hugetlbfs mappings can't be left behind by mremap(2): EINVAL as ever",
+        needs: &[Need::Dontunmap],
         op: |f| remap(f, f.old().len(), f.old().len(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP),
         ..HUGETLB_NEVER
     },
@@ -194,6 +196,7 @@ pub const CASES: &[Case] = &[
         name: "since_dontunmap",
         about: "it can't by being left behind",
         on: SHMEM,
+        needs: &[Need::Dontunmap],
         setup: |given| made_by(given, left_behind),
         ..SINCE
     },
@@ -201,6 +204,7 @@ pub const CASES: &[Case] = &[
         name: "since_left",
         about: "what was left behind can't either",
         on: SHMEM,
+        needs: &[Need::Dontunmap],
         setup: |given| made_by(given, left_behind),
         op: |f| Ok(f.old().protect(RW)?),
         ..SINCE

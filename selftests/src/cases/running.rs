@@ -78,6 +78,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noexec",
         about: "a memfd of MFD_NOEXEC_SEAL can't be run: EACCES, by the superuser neither",
+        needs: &[Need::ExecSeal],
         on: BOTH,
         setup: |given| made(given, mfd::NOEXEC_SEAL),
         op: |f| ran(&f.fd),
@@ -87,6 +88,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noexec_whatever_else",
         about: "whatever seals are added",
+        needs: &[Need::ExecSeal],
         rules: &[18],
         under: &[seal::WRITE, seal::SEAL, seal::FS_WRITE],
         setup: |given| made(given, mfd::NOEXEC_SEAL)?.seal(given.seals),
@@ -235,7 +237,7 @@ pub const CASES: &[Case] = &[
 
 /// An executable memfd for sealing that holds a program.
 fn program(given: Given) -> Setup {
-    made(given, mfd::EXEC | mfd::ALLOW_SEALING)
+    made(given, crate::need::mfd_exec() | mfd::ALLOW_SEALING)
 }
 
 fn made(given: Given, flags: u32) -> Setup {

@@ -3,6 +3,7 @@
 
 use crate::case::*;
 use crate::child::wrong;
+use crate::kind::Kind;
 use crate::need::Need;
 use crate::sys::{self, Map, RW, Sys, seal};
 use crate::udmabuf;
@@ -11,6 +12,7 @@ use libc::{FALLOC_FL_KEEP_SIZE, MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED};
 use nix::errno::Errno::*;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::os::fd::OwnedFd;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -43,25 +45,40 @@ pub const CASES: &[Case] = &[
         setup: |given| super::busy::pinned(fresh(given)?.seal(seal::SHRINK)?.map(RW)?),
         op: |f| {
             f.old = None;
-            let sealer =
-                act(|| f.add_seals(seal::WRITE).map(|_| ()).map_err(|e| format!("seal: {e:?}")))?;
-            // The seal waits up to 150 ms for the page in the pipe, with the inode locked.
-            sleep(Duration::from_millis(20));
-            let drain = act(|| {
-                sleep(Duration::from_millis(20));
-                nix::unistd::read(&f.kept[0], &mut [0; 16]).map(|_| ()).map_err(|e| e.to_string())
-            })?;
-            let made = udmabuf::create(f);
-            wait(drain)?;
-            wait(sealer)?;
             // No refusal as others are: the seal has changed meanwhile.
-            same("UDMABUF_CREATE", Some(EINVAL), made.err()).unwrap_or_else(|why| wrong(why));
+            let made = udmabuf_behind(f)?;
+            same("UDMABUF_CREATE", Err(EINVAL), made.map(|_| ())).unwrap_or_else(|why| wrong(why));
             Ok(0)
         },
         after: |f| f.seals_are(seal::SHRINK | seal::WRITE),
         ..WAITING
     },
 ];
+
+/// UDMABUF_CREATE while a child has the inode locked to add F_SEAL_WRITE.
+fn udmabuf_behind(f: &World) -> Sys<Sys<OwnedFd>> {
+    let sealer = act(|| f.add_seals(seal::WRITE).map(|_| ()).map_err(|e| format!("seal: {e:?}")))?;
+    // The seal waits up to 150 ms for the page in the pipe, with the inode locked.
+    sleep(Duration::from_millis(20));
+    let drain = act(|| {
+        sleep(Duration::from_millis(20));
+        nix::unistd::read(&f.kept[0], &mut [0; 16]).map(|_| ()).map_err(|e| e.to_string())
+    })?;
+    let made = udmabuf::create(f);
+    waitpid(drain, None)?;
+    // Whether the seal is there then is for the row to say: a buffer has it refused.
+    waitpid(sealer, None)?;
+    Ok(made)
+}
+
+/// Whether UDMABUF_CREATE waits, for a probe.
+pub fn udmabuf_waits() -> Result<bool, String> {
+    let mut file =
+        super::busy::pinned(fresh(Given::of(Kind::Shmem))?.seal(seal::SHRINK)?.map(RW)?)?;
+    file.old = None;
+    let made = udmabuf_behind(&file).map_err(|errno| errno.to_string())?;
+    Ok(made.err() == Some(EINVAL))
+}
 
 /// Where the shared page says that the child has begun.
 const BEGUN: usize = 0;

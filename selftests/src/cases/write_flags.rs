@@ -4,6 +4,7 @@
 use crate::calls::{DATA, pwritev2};
 use crate::case::*;
 use crate::door::Door;
+use crate::need::Need;
 use crate::sys;
 use crate::sys::seal;
 use crate::world::{World, sealed};
@@ -95,6 +96,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noappend",
         about: "pwritev2(2) with RWF_NOAPPEND fails, through O_APPEND descriptors too",
+        needs: &[Need::Noappend],
         through: &[Door::Original, Door::Before(O_RDWR | O_APPEND), Door::After(O_RDWR | O_APPEND)],
         op: flagged::<RWF_NOAPPEND>,
         ..REFUSED
@@ -146,6 +148,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "noappend_allowed",
         about: "pwritev2(2) with RWF_NOAPPEND writes below EOF through O_APPEND descriptors",
+        needs: &[Need::Noappend],
         through: APPENDERS,
         op: flagged::<RWF_NOAPPEND>,
         ..ALLOWED
@@ -177,6 +180,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "append_and_noappend",
         about: "pwritev2(2) with RWF_APPEND and RWF_NOAPPEND is EINVAL first",
+        needs: &[Need::Noappend],
         op: flagged::<{ RWF_APPEND | RWF_NOAPPEND }>,
         expect: Fails(EINVAL),
         ..LACKING

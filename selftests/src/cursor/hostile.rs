@@ -93,6 +93,7 @@ pub fn tries(viewer: Viewer, sealing: Sealing, need: Option<Need>) -> Check {
         Sealing::None => Column::Unsealed,
     };
     let mine = TRIES.iter().filter(|it| it.needs == need && it.by.contains(&viewer));
+    let mine = mine.filter(|it| it.and.and_then(Need::missing).is_none());
     let mine: Vec<&Try> = mine.collect();
     assert!(!mine.is_empty());
     let (pid, size) = (nix::unistd::getpid(), 2 * Kind::Shmem.page());

@@ -31,6 +31,8 @@ pub struct Try {
     pub by: &'static [Viewer],
     /// What it needs.
     pub needs: Option<Need>,
+    /// Where this is missing it is left out of those that need the same.
+    pub and: Option<Need>,
 }
 
 const TRY: Try = Try {
@@ -41,6 +43,7 @@ const TRY: Try = Try {
     unsealed: Works,
     by: &[Viewer::SameUid, Viewer::OtherUid, Viewer::OtherNamespace],
     needs: None,
+    and: None,
 };
 /// A new writable mapping. What the two guarantees differ in.
 const MMAP: Try = Try { fs_write: Fails(EACCES), ..TRY };
@@ -209,6 +212,7 @@ pub const TRIES: &[Try] = &[
         name: "io_uring_ftruncate",
         op: |f, _| uring::once(uring::ftruncate(Fd::of(f), 0)),
         needs: Some(Need::IoUring),
+        and: Some(Need::UringTruncate),
         ..TRY
     },
     Try {
