@@ -280,7 +280,9 @@ impl Test {
 
     /// What it needs beside the kind and the seal: what the row says, and what its instance does.
     pub fn needs(&self) -> impl Iterator<Item = Need> {
-        need::implied(self.given, self.case.needs).chain(self.case.needs.iter().copied())
+        let kind = self.given.kind;
+        let row = self.case.needs.iter().copied().filter(move |need| need.concerns(kind));
+        need::implied(self.given, self.case.needs).chain(row)
     }
 
     /// Whether it is about F_SEAL_FS_WRITE.

@@ -191,6 +191,31 @@ pub const FEATURES: &[Feature] = &[
         means: "of the argument of F_ADD_SEALS what is above 32 bits is cut off",
         probe: || page().and_then(|fd| sys::fcntl(&fd, libc::F_ADD_SEALS, 1 << 40)) == Ok(0),
     },
+    Feature {
+        name: "hugetlb_moves",
+        means: "mremap(2) moves mappings of hugetlbfs",
+        probe: || Need::HugetlbMoves.missing().is_none(),
+    },
+    Feature {
+        name: "hugetlb_dontneed",
+        means: "MADV_DONTNEED takes mappings of hugetlbfs",
+        probe: || Need::HugetlbDontneed.missing().is_none(),
+    },
+    Feature {
+        name: "inode_flags",
+        means: "memfds have inode flags",
+        probe: || Need::InodeFlags.missing().is_none(),
+    },
+    Feature {
+        name: "hugetlb_part_punch",
+        means: "a hole in a part of a page of hugetlbfs zeroes that part",
+        probe: || hugetlb_part_punch() == Ok(true),
+    },
+    Feature {
+        name: "part_of_buffer",
+        means: "write(2) of a buffer whose end can't be read writes what comes before",
+        probe: || part_of_buffer() == Ok(2),
+    },
 ];
 
 /// What the presence of one means, which must be one of them.
@@ -256,6 +281,29 @@ fn mmap_asks_first() -> Sys<bool> {
     let fixed = MAP_SHARED | libc::MAP_FIXED;
     let refused = Map::at(old.addr(), page, RW, fixed, fd.as_raw_fd(), 0).err();
     Ok(refused == Some(EPERM) && old.advise(0, page, libc::MADV_NORMAL).is_ok())
+}
+
+/// Whether a byte is gone after a hole was punched there.
+fn hugetlb_part_punch() -> Sys<bool> {
+    let size = Kind::Hugetlb.page();
+    let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::HUGETLB)?;
+    nix::unistd::ftruncate(&fd, size as i64)?;
+    let map = Map::new(size, RW, MAP_SHARED, &fd, 0)?;
+    map.store(0, 1);
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    sys::call(libc::SYS_fallocate, [fd.as_raw_fd() as usize, mode as usize, 0, 1, 0, 0])?;
+    Ok(map.load(0) == 0)
+}
+
+/// A write of two bytes before a page that is not there, and two in it.
+fn part_of_buffer() -> Sys {
+    let fd = page()?;
+    let map = Map::at(0, 8192, RW, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)?;
+    sys::call(libc::SYS_munmap, [map.addr() + 4096, 4096, 0, 0, 0, 0])?;
+    let (addr, _) = (map.addr(), std::mem::ManuallyDrop::new(map));
+    let first = Map::adopt(addr, 4096);
+    let args = [fd.as_raw_fd() as usize, first.addr() + 4094, 4, 0, 0, 0];
+    sys::call(libc::SYS_pwrite64, args)
 }
 
 /// A byte written by /proc/self/mem.

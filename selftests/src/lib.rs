@@ -28,6 +28,7 @@ mod fuse;
 pub mod init;
 mod iommufd;
 pub mod kind;
+mod lacking;
 mod leak;
 mod loopdev;
 mod luo;

@@ -5,15 +5,14 @@ use crate::calls::NO_USER;
 use crate::case::Given;
 use crate::cursor::hostile::Viewer;
 use crate::kind::{Kind, THP, free_huge_pages, huge_page_size, thp_size};
+use crate::lacking;
 use crate::mapped::MADV_COLLAPSE;
 pub use crate::region::{Probe, probe_seal};
-use crate::sys::{self, Ended, Sys, mfd, seal};
+use crate::sys::{self, Ended, mfd, seal};
 use crate::uffd;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::Mode;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -32,8 +31,14 @@ pub enum Need {
     UringTruncate,
     /// Extended attributes of users on a memfd.
     UserXattrs,
+    /// FS_IOC_SETFLAGS on a memfd.
+    InodeFlags,
     /// udmabuf of hugetlbfs, as of shmem.
     UdmabufHugetlb,
+    /// mremap(2) that moves a mapping, if that is one of hugetlbfs.
+    HugetlbMoves,
+    /// MADV_DONTNEED on a mapping, if that is one of hugetlbfs.
+    HugetlbDontneed,
     /// Linux AIO.
     Aio,
     /// userfaultfd(2).
@@ -128,7 +133,10 @@ impl Need {
             Need::Noappend => Some("rwf_noappend"),
             Need::UringTruncate => Some("uring_truncate"),
             Need::UserXattrs => Some("user_xattrs"),
+            Need::InodeFlags => Some("inode_flags"),
             Need::UdmabufHugetlb => Some("udmabuf_hugetlb"),
+            Need::HugetlbMoves => Some("hugetlb_moves"),
+            Need::HugetlbDontneed => Some("hugetlb_dontneed"),
             Need::Fuse => Some("fuse_passthrough"),
             Need::UffdContinue => Some("uffd_continue"),
             Need::UffdProtect => Some("uffd_protect"),
@@ -149,26 +157,23 @@ impl Need {
         }
     }
 
+    /// Whether a test on this kind of file needs it, where its row says so.
+    pub fn concerns(self, kind: Kind) -> bool {
+        kind == Kind::Hugetlb || !matches!(self, Need::HugetlbMoves | Need::HugetlbDontneed)
+    }
+
     /// Why it is missing; none if it is there.
     pub fn missing(self) -> Option<String> {
         match self {
-            Need::ExecSeal => exec_seal_missing(),
-            Need::DirectIo => lacking("O_DIRECT on a memfd", |fd| {
-                let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-                let flags = OFlag::O_RDWR | OFlag::O_DIRECT | OFlag::O_CLOEXEC;
-                nix::fcntl::open(path.as_str(), flags, Mode::empty())
-            }),
-            Need::Noappend => {
-                lacking("RWF_NOAPPEND", |fd| sys::pwritev2(fd, b"x", 0, libc::RWF_NOAPPEND))
-            }
-            Need::UringTruncate => crate::uring::missing()
-                .or_else(|| lacking("ftruncate of io_uring", crate::uring::truncates)),
-            Need::UserXattrs => lacking("extended attributes of users on a memfd", |fd| {
-                let (name, value) = (c"user.x".as_ptr() as usize, c"1".as_ptr() as usize);
-                let args = [fd.as_raw_fd() as usize, name, value, 1, 0, 0];
-                sys::call(libc::SYS_fsetxattr, args)
-            }),
+            Need::ExecSeal => lacking::exec_seal(),
+            Need::DirectIo => lacking::direct_io(),
+            Need::Noappend => lacking::noappend(),
+            Need::UringTruncate => lacking::uring_truncate(),
+            Need::UserXattrs => lacking::user_xattrs(),
+            Need::InodeFlags => lacking::inode_flags(),
             Need::UdmabufHugetlb => crate::udmabuf::hugetlb_missing(),
+            Need::HugetlbMoves => lacking::hugetlb_moves(),
+            Need::HugetlbDontneed => lacking::hugetlb_dontneed(),
             Need::IoUring => crate::uring::missing(),
             Need::Aio => no_call("Linux AIO", libc::SYS_io_setup, [0; 6]),
             Need::Userfaultfd => match uffd::open() {
@@ -178,18 +183,8 @@ impl Need {
             Need::UffdContinue => uffd::lacking("UFFDIO_CONTINUE", uffd::MINOR_BOTH),
             Need::UffdProtect => uffd::lacking("UFFDIO_WRITEPROTECT", uffd::WP_BOTH),
             Need::UffdMove => uffd::lacking("UFFDIO_MOVE", uffd::MOVES),
-            Need::Populate => lacking("MADV_POPULATE_READ", |fd| {
-                let map = mapped(fd)?;
-                map.advise(0, Kind::Shmem.page(), libc::MADV_POPULATE_READ)
-            }),
-            Need::Dontunmap => lacking("MREMAP_DONTUNMAP of a file", |fd| {
-                let map = mapped(fd)?;
-                let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
-                let page = Kind::Shmem.page();
-                let args = [map.addr(), page, page, flags as usize, 0, 0];
-                let moved = sys::call(libc::SYS_mremap, args)?;
-                Ok(sys::Map::adopt(moved as usize, page))
-            }),
+            Need::Populate => lacking::populate(),
+            Need::Dontunmap => lacking::dontunmap(),
             Need::Udmabuf => device("/dev/udmabuf"),
             Need::Ashmem => crate::ashmem::missing(),
             Need::Iommufd => crate::iommufd::missing(),
@@ -277,26 +272,6 @@ pub fn knows(seals: u32) -> bool {
 /// MFD_EXEC; nothing where it is not known, and every memfd is executable.
 pub fn mfd_exec() -> u32 {
     if Need::ExecSeal.missing().is_none() { mfd::EXEC } else { 0 }
-}
-
-fn mapped(fd: &OwnedFd) -> Sys<sys::Map> {
-    let page = Kind::Shmem.page();
-    sys::ftruncate(fd, page as i64)?;
-    sys::Map::new(page, sys::RO, libc::MAP_SHARED, fd, 0)
-}
-
-/// Why a fresh memfd does not take what this does to it.
-fn lacking<T>(what: &str, try_it: impl FnOnce(&OwnedFd) -> Sys<T>) -> Option<String> {
-    let tried =
-        sys::memfd_create("probe", mfd::CLOEXEC | mfd::ALLOW_SEALING).and_then(|fd| try_it(&fd));
-    tried.err().map(|errno| format!("no {what} ({errno:?})"))
-}
-
-fn exec_seal_missing() -> Option<String> {
-    let flags = mfd::CLOEXEC | mfd::NOEXEC_SEAL;
-    let made = sys::memfd_create("probe", flags).and_then(|fd| sys::get_seals(&fd));
-    (made != Ok(seal::EXEC.into()))
-        .then(|| format!("no F_SEAL_EXEC, or no MFD_NOEXEC_SEAL ({made:?})"))
 }
 
 /// Files get huge pages where they are advised; the suite takes no machine's settings for granted.

@@ -89,7 +89,11 @@ pub fn create_at(addr: usize) -> Sys<OwnedFd> {
 /// The most items of a list, as the module has it.
 pub fn limit() -> Result<usize, String> {
     let path = "/sys/module/udmabuf/parameters/list_limit";
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let text = match std::fs::read_to_string(path) {
+        // Older kernels have the number that this is by default since, and nobody can set it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(MOST - 1),
+        other => other.map_err(|error| format!("{path}: {error}"))?,
+    };
     match text.trim().parse() {
         Ok(limit) if limit < MOST => Ok(limit),
         _ => Err(format!("{path} is {}, at most {} expected", text.trim(), MOST - 1)),

@@ -171,6 +171,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dontneed_since",
         about: "MADV_DONTNEED on a mapping made since works, and the file's bytes are there again",
+        needs: &[Need::HugetlbDontneed],
         op: |f| vm_advise(f, MADV_DONTNEED),
         after: |f| {
             readable(f.old())?;
@@ -184,6 +185,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dontneed_since_to_rw",
         about: "after MADV_DONTNEED such a mapping can't become writable",
+        needs: &[Need::HugetlbDontneed],
         setup: |given| {
             let world = new_ro(given)?;
             vm_advise(&world, MADV_DONTNEED).map_err(|e| format!("MADV_DONTNEED: {e:?}"))?;
@@ -197,6 +199,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dontneed_before",
         about: "MADV_DONTNEED on an old writable mapping, and the faults after it, lose nothing",
+        needs: &[Need::HugetlbDontneed],
         op: |f| vm_advise(f, MADV_DONTNEED),
         ..BEFORE
     },

@@ -260,12 +260,13 @@ pub const CASES: &[Case] = &[
         },
         expect: Returns(0),
         after: |f| f.unchanged(),
-        needs: &[Need::Capabilities],
+        needs: &[Need::Capabilities, Need::InodeFlags],
         ..SAME_ON_SHMEM
     },
     Case {
         name: "inode_flags_unknown",
         about: "FS_IOC_SETFLAGS of a flag that shmem lacks is EOPNOTSUPP as ever",
+        needs: &[Need::InodeFlags],
         op: |f| all_fail(EOPNOTSUPP, [0x4, 0x8].map(|flag| set_inode_flags(f, flag))),
         expect: Fails(EOPNOTSUPP),
         hollow: ANYWAY,
@@ -285,7 +286,7 @@ pub const CASES: &[Case] = &[
         about: "an immutable file can be sealed: the inode flag is about names and new descriptors",
         rules: &[20],
         under: &[0],
-        needs: &[Need::Capabilities],
+        needs: &[Need::Capabilities, Need::InodeFlags],
         setup: |given| with_inode_flags(fresh(given)?, IMMUTABLE),
         op: |f| f.add_seals(SHRINK | GROW | WRITE | FUTURE_WRITE),
         expect: Returns(0),
@@ -298,7 +299,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "immutable",
         about: "an immutable file is not opened for writing again, nor changed in mode, sealed or not",
-        needs: &[Need::Capabilities],
+        needs: &[Need::Capabilities, Need::InodeFlags],
         setup: |given| with_inode_flags(sealed(given)?, IMMUTABLE),
         op: |f| {
             let opened = [libc::O_RDWR, libc::O_WRONLY].map(|how| Ok(f.reopen(how).map(|_| 0)?));
@@ -311,7 +312,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "append_only",
         about: "an append-only file is not resized or mapped writable, whatever its seals",
-        needs: &[Need::Capabilities],
+        needs: &[Need::Capabilities, Need::InodeFlags],
         under: &[0, SEAL, SHRINK, GROW, FS_WRITE],
         setup: |given| with_inode_flags(sealed_unmapped(given)?, APPEND),
         op: |f| {

@@ -6,6 +6,7 @@ use super::sealing::exactly;
 use crate::case::*;
 use crate::elsewhere::{holder, release};
 use crate::kind::Kind;
+use crate::need::Need;
 use crate::sys::{self, Map, RO, RW, mfd, seal};
 use crate::world::{World, fresh, refused, same, with_flags};
 use libc::{MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_WRITE};
@@ -150,6 +151,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "moved",
         about: "a mapping that mremap(2) has moved counts",
+        needs: &[Need::HugetlbMoves],
         setup: |given| {
             let mut world = fresh(given)?.map(RW)?;
             let size = world.size;

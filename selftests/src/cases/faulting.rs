@@ -60,6 +60,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "register_minor_since",
         about: "userfaultfd can't register a mapping made since for minor faults",
+        needs: &[Need::Userfaultfd, Need::UffdContinue],
         on: BOTH,
         op: |f| register(f, MINOR),
         ..SINCE
@@ -73,12 +74,14 @@ pub const CASES: &[Case] = &[
     Case {
         name: "register_wp_before",
         about: "userfaultfd registers an old writable mapping for write protection",
+        needs: &[Need::Userfaultfd, Need::UffdProtect],
         op: |f| register(f, WP),
         ..BEFORE
     },
     Case {
         name: "register_minor_before",
         about: "userfaultfd registers an old writable mapping for minor faults",
+        needs: &[Need::Userfaultfd, Need::UffdContinue],
         op: |f| register(f, MINOR),
         ..BEFORE
     },

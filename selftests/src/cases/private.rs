@@ -6,6 +6,7 @@ use crate::door::{Door, READERS};
 use crate::mapped::{
     LATER, RWX, no_count_left, permits, private_ro, private_rw, protect, room, vm_advise,
 };
+use crate::need::Need;
 use crate::sys::{RO, RW, seal};
 use crate::world::{World, fresh, outlives, readable, same, sealed, sealed_unmapped};
 use libc::{MADV_DONTNEED, MAP_FIXED, MAP_POPULATE, MAP_PRIVATE, MREMAP_MAYMOVE, PROT_NONE};
@@ -213,6 +214,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dontneed",
         about: "MADV_DONTNEED drops the copy, and the file's bytes are there again",
+        needs: &[Need::HugetlbDontneed],
         setup: |given| {
             let world = private_rw(given)?;
             world.old().store(0, 22);
@@ -228,6 +230,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "mremap",
         about: "mremap(2) moves a private mapping with its copies, which stay isolated",
+        needs: &[Need::HugetlbMoves],
         op: |f| {
             f.old().store(2, 44);
             let target = room(f, PROT_NONE)?;

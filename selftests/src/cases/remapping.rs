@@ -55,6 +55,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "before_move",
         about: "mremap(2) moves an old writable mapping, which stays writable",
+        needs: &[Need::HugetlbMoves],
         on: EVERY,
         op: moved,
         ..BEFORE
@@ -62,6 +63,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "before_move_part",
         about: "mremap(2) moves the second page of one, and both parts stay writable",
+        needs: &[Need::HugetlbMoves],
         op: |f| {
             let target = room(f, PROT_NONE)?;
             let (from, len) = (f.old().addr() + f.page, f.page);
@@ -175,6 +177,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "since_move",
         about: "a mapping made since can't become writable by being moved",
+        needs: &[Need::HugetlbMoves],
         setup: |given| made_by(given, moved),
         ..SINCE
     },

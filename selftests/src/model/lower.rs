@@ -229,9 +229,9 @@ const FALLOC: &[(c_int, &str)] = &[
     (libc::FALLOC_FL_ZERO_RANGE, "FALLOC_FL_ZERO_RANGE"),
 ];
 const ADVICE: &[(c_int, &str)] = &[
+    (libc::MADV_DONTNEED, "MADV_DONTNEED"),
     (libc::MADV_REMOVE, "MADV_REMOVE"),
     (libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE"),
-    (libc::MADV_DONTNEED, "MADV_DONTNEED"),
 ];
 const OPEN: &[(c_int, &str)] = &[
     (libc::O_RDONLY, "O_RDONLY"),
