@@ -50,6 +50,8 @@ pub enum Need {
     Mseal,
     /// Protection keys for pages of user space.
     Pkeys,
+    /// pkey_mprotect(2), which works without a key too.
+    PkeyMprotect,
     /// System V shared memory.
     SysvShm,
     /// fchmodat2(2).
@@ -120,6 +122,9 @@ impl Need {
                 .map(|error| format!("{COMPACT}: {error} (needs root and CONFIG_COMPACTION)")),
             Need::Mseal => no_call("mseal", sys::SYS_MSEAL, [0; 6]),
             Need::Pkeys => pkeys_missing(),
+            Need::PkeyMprotect => {
+                no_call("pkey_mprotect(2)", libc::SYS_pkey_mprotect, [0, 0, 0, usize::MAX, 0, 0])
+            }
             Need::SysvShm => {
                 no_call("System V shared memory", sys::SYS_SHMCTL, [usize::MAX, 0, 0, 0, 0, 0])
             }
