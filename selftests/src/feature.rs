@@ -97,6 +97,11 @@ pub const FEATURES: &[Feature] = &[
         probe: || Need::Pkeys.missing().is_none(),
     },
     Feature {
+        name: "pkey_mprotect",
+        means: "there is pkey_mprotect(2), with keys or without",
+        probe: || Need::PkeyMprotect.missing().is_none(),
+    },
+    Feature {
         name: "words64",
         means: "an argument has 64 bits",
         probe: || Need::Words64.missing().is_none(),

@@ -45,7 +45,7 @@ pub fn user_xattrs() -> Option<String> {
 
 /// FS_IOC_SETFLAGS on a memfd, of which nothing is asked.
 pub fn inode_flags() -> Option<String> {
-    const FS_IOC_SETFLAGS: usize = 0x4008_6602;
+    const FS_IOC_SETFLAGS: usize = 0x4000_6602 | size_of::<libc::c_long>() << 16;
     tried("inode flags of a memfd", Kind::Shmem, |fd| {
         let none = 0i32;
         let args = [fd.as_raw_fd() as usize, FS_IOC_SETFLAGS, &raw const none as usize, 0, 0, 0];

@@ -78,7 +78,15 @@ fn open() -> std::io::Result<File> {
 
 /// Why there is no live update; none if there is.
 pub fn missing() -> Option<String> {
-    open().err().map(|error| format!("/dev/liveupdate: {error}"))
+    let device = match open() {
+        Ok(device) => device,
+        Err(error) => return Some(format!("/dev/liveupdate: {error}")),
+    };
+    // There is no such session. The device takes no call of a program that has fewer bits than the
+    // kernel.
+    let got = by_name(&device, RETRIEVE_SESSION, "-probe");
+    (got.err() == Some(nix::errno::Errno::ENOTTY))
+        .then(|| "/dev/liveupdate takes no ioctl(2) of this program".into())
 }
 
 /// Preserves a file in the session.

@@ -83,6 +83,8 @@ pub enum Need {
     Mseal,
     /// Protection keys for pages of user space.
     Pkeys,
+    /// pkey_mprotect(2), which works without a key too.
+    PkeyMprotect,
     /// System V shared memory.
     SysvShm,
     /// fchmodat2(2).
@@ -151,6 +153,7 @@ impl Need {
             Need::Ashmem => Some("ashmem"),
             Need::Compat => Some("int80"),
             Need::Pkeys => Some("pkeys"),
+            Need::PkeyMprotect => Some("pkey_mprotect"),
             Need::Words64 => Some("words64"),
             Need::KernelAddress => Some("kernel_address"),
             _ => None,
@@ -207,6 +210,9 @@ impl Need {
                 .map(|error| format!("{COMPACT}: {error} (needs root and CONFIG_COMPACTION)")),
             Need::Mseal => no_call("mseal", sys::SYS_MSEAL, [0; 6]),
             Need::Pkeys => pkeys_missing(),
+            Need::PkeyMprotect => {
+                no_call("pkey_mprotect(2)", libc::SYS_pkey_mprotect, [0, 0, 0, usize::MAX, 0, 0])
+            }
             Need::SysvShm => {
                 no_call("System V shared memory", sys::SYS_SHMCTL, [usize::MAX, 0, 0, 0, 0, 0])
             }

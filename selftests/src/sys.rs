@@ -17,9 +17,9 @@ pub mod seal;
 mod wide;
 
 pub use wide::{
-    F_SETLK, Offset, SYS_FADVISE64, SYS_FCHMODAT2, SYS_MMAP, SYS_MSEAL, SYS_SHMAT, SYS_SHMCTL,
-    SYS_SHMGET, SYS_SYNC_FILE_RANGE, call64, fallocate, fstat, ftruncate, lseek, pread, pwrite,
-    truncate,
+    F_SETLK, O_LARGEFILE, Offset, SYS_FADVISE64, SYS_FCHMODAT2, SYS_MMAP, SYS_MSEAL, SYS_SHMAT,
+    SYS_SHMCTL, SYS_SHMGET, SYS_SYNC_FILE_RANGE, call64, fallocate, fstat, ftruncate, lseek, pread,
+    pwrite, truncate,
 };
 
 /// What a raw system call gives: its value, or the errno.

@@ -202,7 +202,7 @@ impl World {
 
     /// Opens the file again through /proc.
     pub fn reopen(&self, flags: c_int) -> Sys<OwnedFd> {
-        let flags = flags | libc::O_CLOEXEC | libc::O_LARGEFILE;
+        let flags = flags | libc::O_CLOEXEC | sys::O_LARGEFILE;
         let flags = nix::fcntl::OFlag::from_bits_retain(flags);
         nix::fcntl::open(self.path().as_str(), flags, nix::sys::stat::Mode::empty())
     }

@@ -56,7 +56,7 @@ pub const CASES: &[Case] = &[
         rules: &[26],
         on: EVERY,
         op: |f| {
-            const LARGE: i64 = 0o100000;
+            const LARGE: i64 = sys::O_LARGEFILE as i64;
             let flags = sys::fcntl(&f.fd, libc::F_GETFL, 0)?;
             let again = sys::fcntl(&f.reopen(libc::O_RDWR | libc::O_APPEND)?, libc::F_GETFL, 0)?;
             let (plain, append) = (libc::O_RDWR as i64, libc::O_APPEND as i64);

@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
         about: "ftruncate64 to 4 GiB works under F_SEAL_SHRINK, though the lower half is 0",
         under: &[0, seal::SHRINK],
         op: |f| compat::ftruncate64(f, HIGH),
-        after: |f| f.size_is(HIGH as usize),
+        after: |f| f.size_is(HIGH as i64),
         ..SIZES
     },
     Case {

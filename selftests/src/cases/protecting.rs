@@ -139,6 +139,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "since_pkey_mprotect",
         about: "pkey_mprotect(2) without a key fails as mprotect(2) does",
+        needs: &[Need::PkeyMprotect],
         op: |f| pkey_mprotect(f.old(), RW, -1),
         ..SINCE
     },

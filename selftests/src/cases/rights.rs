@@ -167,6 +167,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "before_pkey_mprotect",
         about: "pkey_mprotect(2) makes an old read-only mapping writable",
+        needs: &[Need::PkeyMprotect],
         op: |f| pkey_mprotect(f.old(), RW, -1),
         ..BEFORE
     },

@@ -38,6 +38,10 @@ mod by_arch {
 pub use by_arch::*;
 pub use nr::*;
 
+/// O_LARGEFILE as the kernel has it: libc says 0 where every file is large.
+pub const O_LARGEFILE: c_int =
+    if cfg!(any(target_arch = "aarch64", target_arch = "arm")) { 0o400000 } else { 0o100000 };
+
 /// `F_SETLK` of a `struct flock` that has 64 bits for an offset.
 pub const F_SETLK: c_int = if cfg!(target_pointer_width = "64") { libc::F_SETLK } else { 13 };
 
