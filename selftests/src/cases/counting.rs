@@ -5,6 +5,7 @@
 use super::remapping::{duplicated, moved};
 use crate::case::*;
 use crate::mapped::{new_ro, no_count_left};
+use crate::need::Need;
 use crate::sys::{self, Map, RO, seal};
 use crate::world::{World, same, sealed};
 use libc::PROT_NONE;
@@ -33,6 +34,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "moved",
         about: "F_SEAL_WRITE is EBUSY while an old mapping is left at another place",
+        needs: &[Need::HugetlbMoves],
         setup: |given| old_by(given, moved),
         ..COUNTED
     },

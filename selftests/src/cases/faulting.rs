@@ -53,6 +53,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "register_wp_since",
         about: "userfaultfd can't register a mapping made since for write protection",
+        needs: &[Need::Userfaultfd, Need::UffdProtect],
         on: BOTH,
         op: |f| register(f, WP),
         ..SINCE
