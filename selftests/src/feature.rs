@@ -194,7 +194,11 @@ pub const FEATURES: &[Feature] = &[
     Feature {
         name: "seals_are_32_bits",
         means: "of the argument of F_ADD_SEALS what is above 32 bits is cut off",
-        probe: || page().and_then(|fd| sys::fcntl(&fd, libc::F_ADD_SEALS, 1 << 40)) == Ok(0),
+        // A program of 32 bits has none to give.
+        probe: || {
+            let above = 1usize.checked_shl(40).unwrap_or(0);
+            page().and_then(|fd| sys::fcntl(&fd, libc::F_ADD_SEALS, above)) == Ok(0)
+        },
     },
     Feature {
         name: "hugetlb_moves",
@@ -292,7 +296,7 @@ fn mmap_asks_first() -> Sys<bool> {
 fn hugetlb_part_punch() -> Sys<bool> {
     let size = Kind::Hugetlb.page();
     let fd = sys::memfd_create("probe", mfd::CLOEXEC | mfd::HUGETLB)?;
-    nix::unistd::ftruncate(&fd, size as i64)?;
+    sys::ftruncate(&fd, size as i64)?;
     let map = Map::new(size, RW, MAP_SHARED, &fd, 0)?;
     map.store(0, 1);
     let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;

@@ -318,7 +318,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "behind_resize",
         about: "its size can be changed there, which ASHMEM_GET_SIZE does not tell",
-        op: |f| behind(f, |file| nix::unistd::ftruncate(file, 0).map(|()| 0)),
+        op: |f| behind(f, |file| sys::ftruncate(file, 0).map(|()| 0)),
         after: |f| {
             same("ASHMEM_GET_SIZE", Ok(f.size as i64), ashmem::size(&f.fd))?;
             old_is_lost(f, SIGBUS)

@@ -53,7 +53,7 @@ const fn cases(column: Column) -> [Case; ROWS] {
             op: |_| {
                 let fd = sys::memfd_create("new", mfd::CLOEXEC | mfd::ALLOW_SEALING)?;
                 held(same("F_GET_SEALS", Ok(0), sys::get_seals(&fd)));
-                Ok(nix::sys::stat::fstat(&fd)?.st_size)
+                Ok(sys::fstat(&fd)?.st_size)
             },
             ..before
         },
@@ -62,7 +62,7 @@ const fn cases(column: Column) -> [Case; ROWS] {
             about: "the name that memfd_create(2) is given is shown by /proc/self/maps",
             op: |f| {
                 let fd = sys::memfd_create("window", mfd::CLOEXEC)?;
-                nix::unistd::ftruncate(&fd, f.size as i64)?;
+                sys::ftruncate(&fd, f.size as i64)?;
                 let name = mapped_name(&Map::new(f.size, RW, MAP_SHARED, &fd, 0)?);
                 held(same("mapped", Ok("/memfd:window (deleted)".to_owned()), name));
                 Ok(0)
@@ -87,7 +87,7 @@ const fn cases(column: Column) -> [Case; ROWS] {
         Case {
             name: "ask_size",
             about: "fstat(2) gives the size",
-            op: |f| Ok(nix::sys::stat::fstat(&f.fd)?.st_size - f.size as i64),
+            op: |f| Ok(sys::fstat(&f.fd)?.st_size - f.size as i64),
             ..before
         },
         Case {
@@ -343,7 +343,7 @@ const fn cases(column: Column) -> [Case; ROWS] {
             name: "behind_resize",
             about: "nor can its size be changed",
             rules: &[5, 16],
-            op: |f| behind(f, |file| nix::unistd::ftruncate(file, 0).map(|()| 0)),
+            op: |f| behind(f, |file| sys::ftruncate(file, 0).map(|()| 0)),
             expect: Fails(EPERM),
             ..behind_it
         },
