@@ -3,7 +3,7 @@
 //! itself takes (`include/uapi/linux/dma-buf.h`).
 
 use crate::kind::Kind;
-use crate::sys::{self, Offset, Sys, mfd, seal};
+use crate::sys::{self, Map, Offset, RO, Sys, mfd, seal};
 use crate::world::World;
 use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
@@ -115,6 +115,8 @@ pub fn hugetlb_missing() -> Option<String> {
     let made = sys::memfd_create("probe", flags).and_then(|fd| {
         sys::ftruncate(&fd, page as i64)?;
         sys::add_seals(&fd, seal::SHRINK)?;
+        // A mapping reserves the page: Linux 6.12 hits a BUG_ON where nobody has.
+        let _reserved = Map::new(page, RO, libc::MAP_SHARED, &fd, 0)?;
         create_part(part(&fd, 0, page), CLOEXEC)
     });
     made.err().map(|errno| format!("no udmabuf of a hole of hugetlbfs ({errno:?})"))
