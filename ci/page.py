@@ -163,7 +163,7 @@ def machine(record):
 def runs(records):
     """The cells, as they ran."""
     names = ["series", "on", "release", "outcome", "passed", "failed", "skipped", "known", "build",
-             "boot", "accelerator", "date (UTC)", "suite", "build salt"]
+             "boot", "by", "date (UTC)", "suite", "build salt"]
     lines = []
     for record in records:
         tests = record["counts"]
@@ -171,7 +171,7 @@ def runs(records):
         words = [series, machine(record), record["release"], record["verdict"]]
         words += [tests[name] for name in ("passed", "failed", "skipped", "known")]
         words += [f"{record['build']:.0f} s", f"{record['boot']:.0f} s", record["accelerator"].upper(),
-                  record["date"].replace("T", " ")[:16], record["suite_hash"][:12], record["salt"][:12]]
+                  record["date"].replace("T", " ")[:16], record["suite_hash"][:8], record["salt"][:8]]
         cells = "".join(f"<td>{text(word)}</td>" for word in words)
         lines.append(f'<tr><th scope="row">{text(record["variables"]["BASE"])}</th>{cells}</tr>')
     heads = "".join(f'<th scope="col">{name}</th>' for name in names)
