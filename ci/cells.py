@@ -37,8 +37,9 @@ class Cell:
 
     @property
     def machine(self):
-        """The architecture of the suite, which on x86_64 may be the older one."""
-        return "i686" if self.abi == "32" else self.arch or "x86_64"
+        """The architecture of the suite, which may be the older one that the kernel runs too."""
+        arch = self.arch or "x86_64"
+        return {"x86_64": "i686", "arm64": "armv7"}[arch] if self.abi == "32" else arch
 
     @property
     def words(self):

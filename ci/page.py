@@ -7,6 +7,8 @@ import json
 import os
 import string
 
+from cells import Cell
+
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.html")
 # What most readers look for comes first: a narrow screen shows no more without a touch.
 ORDER = ["FS_WRITE", "FW|S|G", "FUTURE_WRITE", "WRITE", "SHRINK", "GROW", "EXEC", "none"]
@@ -156,7 +158,9 @@ def section(base, stock, patched, more):
 
 def machine(record):
     asked = record["variables"]
-    arch = "i686, on an x86_64 kernel" if asked["ABI"] == "32" else asked["ARCH"] or "x86_64"
+    arch = asked["ARCH"] or "x86_64"
+    if asked["ABI"] == "32":
+        arch = f"{Cell(asked['BASE'], arch=asked['ARCH'], abi='32').machine}, on an {arch} kernel"
     return f"{arch}, CONFIG={asked['CONFIG']}" if asked["CONFIG"] else arch
 
 
