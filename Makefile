@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Thin: each target is one command. Bare `make` explains them.
 
-export FILTER BASE SERIES CONFIG KERNEL ARCH ABI JOBS CPUS MEMORY QEMU KVM INIT
+export FILTER BASE SERIES CONFIG KERNEL ARCH ABI JOBS CPUS MEMORY APPEND QEMU KVM INIT
 
 CARGO := ci/with-cargo
 
@@ -35,6 +35,7 @@ help:
 #: ABI=32           the suite as a 32-bit program
 #: JOBS=n           jobs of the kernel's make
 #: CPUS=n MEMORY=n  the guest's CPUs, and its memory in MiB
+#: APPEND=words     more of the kernel's command line
 #: QEMU=path        another QEMU
 #: KVM=off          TCG even if /dev/kvm works
 #: INIT=file        a static program to boot in the suite's place

@@ -10,7 +10,7 @@ import time
 
 RUNNER = ["ci/with-cargo", "run", "--release", "--quiet", "-p", "qemu-test", "--", "run"]
 # Of the caller's variables, none that leaves tests out or changes the machine.
-CLEARED = dict(FILTER="", INIT="", CPUS="", MEMORY="")
+CLEARED = dict(FILTER="", INIT="", CPUS="", MEMORY="", APPEND="")
 
 
 class Run:

@@ -56,6 +56,10 @@ pub struct Cli {
     #[arg(long, env = "MEMORY", global = true, value_name = "MIB")]
     memory: Option<String>,
 
+    /// More of the kernel's command line
+    #[arg(long, env = "APPEND", global = true, value_name = "WORDS", allow_hyphen_values = true)]
+    append: Option<String>,
+
     /// QEMU's name or path; unset: qemu-system-x86_64 or qemu-system-aarch64
     #[arg(long, env = "QEMU", global = true, value_name = "PATH")]
     qemu: Option<String>,
@@ -110,6 +114,7 @@ impl Cli {
             jobs,
             cpus: count("CPUS", "CPUs", set(&self.cpus))?,
             memory_mib: count("MEMORY", "MiB", set(&self.memory))?,
+            append: append(set(&self.append))?,
             qemu: set(&self.qemu).unwrap_or_else(|| arch.qemu().0.into()),
             kvm: (kvm != "off").then(|| PathBuf::from(kvm)),
             init: set(&self.init).map(PathBuf::from),
@@ -123,6 +128,18 @@ fn compat(given: Option<&str>) -> Step<bool> {
         None | Some("64") => Ok(false),
         Some("32") => Ok(true),
         Some(other) => Err(usage(format!("ABI={other}: the suite can be of 64 or 32 bits"))),
+    }
+}
+
+/// Words of the kernel's command line. A lone `--` would make the rest of it arguments of /init.
+fn append(given: Option<String>) -> Step<Option<String>> {
+    let bad =
+        |words: &String| words.split(' ').any(|word| word == "--") || words.contains(['"', '\n']);
+    match given {
+        Some(words) if bad(&words) => Err(usage(format!(
+            "APPEND={words}: words of the kernel, without quotes and without --"
+        ))),
+        given => Ok(given),
     }
 }
 
@@ -164,6 +181,8 @@ mod tests {
     #[case(&["--memory", "1G"], "MEMORY=1G is no number of MiB; give 1 or more")]
     #[case(&["--arch", "i386"],
            "ARCH=i386: there are x86_64 and arm64; unset ARCH, or set it to one")]
+    #[case(&["--append", "quiet -- x"],
+           "APPEND=quiet -- x: words of the kernel, without quotes and without --")]
     #[case(&["--abi", "x32"], "ABI=x32: the suite can be of 64 or 32 bits")]
     #[case(&["--base", "../x"], "BASE=../x is no name of a folder in patches/")]
     fn bad_values_get_one_line(#[case] args: &[&str], #[case] line: &str) {

@@ -41,6 +41,8 @@ pub struct Request {
     pub cpus: Option<NonZeroU32>,
     /// `MEMORY=`
     pub memory_mib: Option<NonZeroU32>,
+    /// `APPEND=`: more of the kernel's command line.
+    pub append: Option<String>,
     /// `QEMU=`: a name or a path.
     pub qemu: String,
     /// `KVM=`: the device; none if it is off.

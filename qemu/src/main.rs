@@ -93,6 +93,7 @@ fn boot(
         suite: request.init.clone(),
         cpus: plan.machine.cpus,
         memory_mib: plan.machine.memory_mib,
+        append: request.append.clone().unwrap_or_default(),
         init: plan.init(request),
         grouped: plan.kernel != predict::Kernel::Sealed,
         again: Again::of(request),

@@ -106,6 +106,7 @@ mod tests {
             jobs: 1,
             cpus: None,
             memory_mib: None,
+            append: None,
             qemu: "qemu".into(),
             kvm: None,
             init: None,

@@ -43,6 +43,11 @@ impl Report {
         Report::new(Outcome::Error, why)
     }
 
+    /// The report of a test that is not run, and why.
+    pub fn skip(why: &str) -> Report {
+        Report::new(Outcome::Skip, why)
+    }
+
     fn new(outcome: Outcome, why: impl Into<String>) -> Report {
         Report { outcome, why: why.into(), lines: Vec::new(), ms: 0, fault: false, checks: 0 }
     }

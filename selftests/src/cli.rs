@@ -66,9 +66,15 @@ pub struct Cli {
     /// Repeat each test with every allocation of its operation failing in turn (fault injection)
     #[arg(long)]
     fail_allocations: bool,
+    /// Run no further test once one came out otherwise than known
+    #[arg(long)]
+    fail_fast: bool,
     /// Before the end, print what kmemleak finds on the console
     #[arg(long)]
     scan_leaks: bool,
+    /// Before the end, print what gcov counted in the kernel on the console
+    #[arg(long)]
+    gcov: bool,
     /// Before the end, tell the event stream what the kernel guarantees under each seal
     #[arg(long)]
     guarantees: bool,
@@ -150,7 +156,7 @@ impl Cli {
         if init::is_init() {
             init::mount_all()?;
             init::silence_stdout();
-            if self.fail_allocations || self.scan_leaks {
+            if self.fail_allocations || self.scan_leaks || self.gcov {
                 init::mount_debugfs()?;
             }
         }
@@ -165,7 +171,7 @@ impl Cli {
     fn judged(&self, plan: Vec<Due>, known: Known) -> Result<Vec<Row>, String> {
         let events = self.events.as_deref().map(init::open_events).transpose()?;
         let limit = self.limit.map_or_else(init::limit, Duration::from_secs);
-        let (scan, nonce) = (self.scan_leaks, self.nonce.clone());
+        let (scan, gcov, nonce) = (self.scan_leaks, self.gcov, self.nonce.clone());
         run::run(run::Options {
             libtest: self.libtest.clone(),
             plan,
@@ -175,7 +181,8 @@ impl Cli {
             nonce: nonce.clone(),
             limit,
             guarantees: self.guarantees,
-            last: Box::new(move || init::finish(scan, &nonce)),
+            fail_fast: self.fail_fast,
+            last: Box::new(move || init::finish(scan, gcov, &nonce)),
         })
     }
 

@@ -59,12 +59,15 @@ fn scan_for_leaks() -> Result<(), String> {
     found.lines().try_for_each(|line| to_console(3, &format!("kmemleak: {line}")))
 }
 
-/// What is done after the last test: the scan, if it is asked for, and as /init the last word on
+/// What is done after the last test: the scan and gcov's counts, if they are asked for, and as /init the last word on
 /// the console, by which the runner knows that it has heard the kernel to the end. Errors: the
 /// line to print.
-pub fn finish(scan_leaks: bool, nonce: &str) -> Result<(), String> {
+pub fn finish(scan_leaks: bool, gcov: bool, nonce: &str) -> Result<(), String> {
     if scan_leaks {
         scan_for_leaks()?;
+    }
+    if gcov {
+        crate::gcov::print(&Path::new(DEBUGFS).join("gcov"), &mut |line| to_console(5, line))?;
     }
     if is_init() { to_console(5, &format!("{LAST_WORD}{nonce}")) } else { Ok(()) }
 }

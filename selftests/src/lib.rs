@@ -25,6 +25,7 @@ pub mod events;
 pub mod fault;
 pub mod feature;
 mod fuse;
+pub mod gcov;
 pub mod init;
 mod iommufd;
 pub mod kind;

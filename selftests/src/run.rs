@@ -39,6 +39,8 @@ pub struct Options {
     pub limit: Duration,
     /// Whether the stream says what the kernel guarantees under each seal.
     pub guarantees: bool,
+    /// Whether no further test runs once one came out otherwise than known.
+    pub fail_fast: bool,
     /// What is done after the last test, before the stream says that all is done.
     pub last: Box<dyn FnOnce() -> Result<(), String>>,
 }
@@ -49,13 +51,16 @@ pub struct Known {
     pub table: Table,
 }
 
+/// Why a test has no outcome under --fail-fast.
+const NOT_RUN: &str = "not run: an earlier test came out otherwise than known";
 /// Children alive at once, unless --test-threads says otherwise.
 const WIDTH: usize = 2;
 
 /// Runs what is due; gives a row for each. Errors: the event stream can't be written, or `last`
 /// failed.
 pub fn run(options: Options) -> Result<Vec<Row>, String> {
-    let Options { libtest, plan, known, again, events, nonce, limit, guarantees, last } = options;
+    let Options { libtest, plan, known, again, events, nonce, limit, guarantees, fail_fast, last } =
+        options;
     let width = libtest.test_threads.unwrap_or(WIDTH).max(1);
     need::at_once(width);
     // Probed before any child runs, so that what one uses is not missing for the other.
@@ -66,7 +71,8 @@ pub fn run(options: Options) -> Result<Vec<Row>, String> {
     stream.write(&Event::Plan { tests: names }).map_err(unwritten)?;
     let due = plan.iter().map(|due| due.test).collect();
     let lanes = Lanes { due, width, limit, running: VecDeque::new() };
-    let run = Arc::new(Mutex::new(Run { stream, lanes, known, again, rows: Vec::new() }));
+    let run = Run { stream, lanes, known, again, fail_fast, over: false, rows: Vec::new() };
+    let run = Arc::new(Mutex::new(run));
     let trial = |due: &Due| {
         let (due, run) = (due.clone(), run.clone());
         Trial::ignorable_test(due.name.clone(), move || run.lock().expect("one thread").one(&due))
@@ -130,6 +136,9 @@ struct Run {
     lanes: Lanes,
     known: Known,
     again: String,
+    fail_fast: bool,
+    /// No further test runs.
+    over: bool,
     rows: Vec<Row>,
 }
 
@@ -138,7 +147,7 @@ impl Run {
     fn one(&mut self, due: &Due) -> Result<Completion, Failed> {
         let name = due.name.clone();
         self.stream.write(&Event::Start { test: name.clone() })?;
-        let report = self.lanes.next();
+        let report = if self.over { child::Report::skip(NOT_RUN) } else { self.lanes.next() };
         for line in &report.lines {
             self.stream.write(&Event::Output { test: name.clone(), line: line.clone() })?;
         }
@@ -159,6 +168,7 @@ impl Run {
                 Err(Failed::from(format!("{told}\n{}{again}", output.collect::<String>())))
             }
         };
+        self.over |= self.fail_fast && row.is_wrong();
         self.rows.push(row);
         told
     }

@@ -82,7 +82,7 @@ fn run(args: &[String]) -> Result<(), String> {
     }
     suite.wait().map_err(|e| format!("{SUITE}: {e}"))?;
     let nonce = args.iter().position(|arg| arg == "--nonce").and_then(|at| args.get(at + 1));
-    init::finish(false, nonce.ok_or("no --nonce")?)
+    init::finish(false, false, nonce.ok_or("no --nonce")?)
 }
 
 /// Takes the suite out of this program's file. Gives when to do which damage.

@@ -27,6 +27,7 @@ impl Again {
             ("KERNEL", request.kernel.as_ref().map(path)),
             ("CPUS", request.cpus.map(|n| n.to_string())),
             ("MEMORY", request.memory_mib.map(|n| n.to_string())),
+            ("APPEND", request.append.clone()),
             ("QEMU", other(&request.qemu, request.target.arch.qemu().0)),
             ("KVM", other(&kvm, "/dev/kvm")),
             ("INIT", request.init.as_ref().map(path)),
@@ -81,6 +82,7 @@ mod tests {
             jobs: 3,
             cpus: None,
             memory_mib: None,
+            append: None,
             qemu: "qemu-system-x86_64".into(),
             kvm: Some("/dev/kvm".into()),
             init: None,
@@ -97,6 +99,7 @@ mod tests {
             filter: Some(value.into()),
             cpus: "1".parse().ok(),
             memory_mib: "777".parse().ok(),
+            append: Some(value.into()),
             qemu: value.into(),
             kvm: None,
             init: Some(value.into()),
@@ -113,7 +116,7 @@ mod tests {
         assert_eq!(
             again.all(),
             "make qemu-test FILTER=x SERIES=x BASE=x ARCH=arm64 ABI=32 CONFIG=x KERNEL=x CPUS=1 \
-             MEMORY=777 QEMU=x KVM=off INIT=x"
+             MEMORY=777 APPEND=x QEMU=x KVM=off INIT=x"
         );
         assert!(again.only("y z").starts_with("make qemu-test FILTER='y z' SERIES=x "));
     }
@@ -127,7 +130,7 @@ mod tests {
     #[case("a#b;c&d|e>f*g?h[i]!~`j`%k=l\\m")]
     fn what_is_pasted_arrives(#[case] value: &str) {
         let folder = tempfile::tempdir().unwrap();
-        let names = "FILTER SERIES BASE CONFIG KERNEL QEMU INIT";
+        let names = "FILTER SERIES BASE CONFIG KERNEL APPEND QEMU INIT";
         let makefile = format!("export {names}\nqemu-test:\n\t@env\n");
         std::fs::write(folder.path().join("Makefile"), makefile).unwrap();
         let command = Again::of(&everything(value)).all();

@@ -55,6 +55,8 @@ pub struct Options {
     pub suite: Option<PathBuf>,
     pub cpus: u32,
     pub memory_mib: u32,
+    /// More of the kernel's command line.
+    pub append: String,
     /// More arguments of /init: `--require-seal`, words of a filter. No double quotes.
     pub init: Vec<String>,
     /// Whether the report lists the names by predicted outcome.
@@ -260,6 +262,7 @@ impl Run<'_> {
             accel: choice.accel,
             cpus: self.options.cpus,
             memory_mib: self.options.memory_mib,
+            append: &self.options.append,
             init: &init,
         };
         let by_hand = machine.args("/dev/stdout", "results-by-hand.jsonl");

@@ -99,6 +99,8 @@ pub struct Machine<'a> {
     pub accel: Accel,
     pub cpus: u32,
     pub memory_mib: u32,
+    /// More of the kernel's command line.
+    pub append: &'a str,
     /// Arguments of /init.
     pub init: &'a [String],
 }
@@ -192,6 +194,7 @@ impl Machine<'_> {
             "hugepages=24 kho=on liveupdate=on",
             // Nothing is kexeced here; by itself it takes twice what KASAN reserves at boot.
             "kho_scratch=4M,16M,16M",
+            self.append,
             "--",
         ]
         .into_iter()
