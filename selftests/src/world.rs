@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 
 /// The first byte of a fresh file. The next 63 are 0, for rows to write to; in small pages all others
 /// are a pattern, and the second page begins with the mark plus one. In huge pages nothing else is
@@ -53,7 +54,8 @@ struct Looks {
     mode: u32,
     seals: Sys,
     flags: Sys,
-    contents: Vec<(usize, Vec<u8>)>,
+    /// Shared, as it may be most of what a small machine has.
+    contents: Rc<Vec<(usize, Vec<u8>)>>,
 }
 
 /// The file's bytes, by offset: all of them on shmem. Of each huge page the first and last small one,
@@ -62,10 +64,11 @@ struct Looks {
 fn sample(file: &File, size: usize, page: usize) -> std::io::Result<Vec<(usize, Vec<u8>)>> {
     const STRIDE: usize = 64 << 10;
     let end = Kind::Shmem.page();
-    let ends = (0..size).step_by(page).flat_map(|at| [(at, end), (at + page - end, end)]);
+    let first = (0..size).step_by(page).map(|at| (at, end));
+    let last = (0..size).step_by(page).map(|at| (at + page - end, end)).filter(|_| page > end);
     let between = (STRIDE..size).step_by(STRIDE).map(|at| (at, 16));
     let mut parts: Vec<(usize, Vec<u8>)> = Vec::new();
-    for (at, len) in ends.chain(between).filter(|&(at, _)| at < size) {
+    for (at, len) in first.chain(last).chain(between).filter(|&(at, _)| at < size) {
         let mut bytes = vec![0; len.min(size - at)];
         file.read_exact_at(&mut bytes, at as u64)?;
         parts.push((at, bytes));
@@ -280,7 +283,7 @@ impl World {
             // Not through `fd`, which may be a path that says nothing of them.
             seals: sys::get_seals(&reader),
             flags: sys::fcntl(&self.fd, libc::F_GETFL, 0),
-            contents,
+            contents: Rc::new(contents),
         })
     }
 
@@ -317,7 +320,7 @@ impl World {
         same("mode", format!("{:o}", before.mode), format!("{:o}", after.mode))?;
         same("seals", before.seals, after.seals)?;
         same("F_GETFL", before.flags, after.flags)?;
-        for ((at, old), (_, new)) in before.contents.iter().zip(&after.contents) {
+        for ((at, old), (_, new)) in before.contents.iter().zip(after.contents.iter()) {
             if let Some(byte) = (0..old.len()).find(|&byte| old[byte] != new[byte]) {
                 let (at, old, new) = (at + byte, old[byte], new[byte]);
                 return Err(format!("contents changed: byte {at} was {old:#x}, is {new:#x}"));
