@@ -9,7 +9,7 @@ import string
 
 from cells import Cell
 
-TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.html")
+HERE = os.path.dirname(os.path.abspath(__file__))
 # What most readers look for comes first: a narrow screen shows no more without a touch.
 ORDER = ["FS_WRITE", "FW|S|G", "FUTURE_WRITE", "WRITE", "SHRINK", "GROW", "EXEC", "none"]
 KINDS = [("guarantees", "memfd"), ("guarantees_hugetlb", "memfd on hugetlbfs")]
@@ -182,6 +182,20 @@ def runs(records):
     return boxed("Each cell of patches/bases.toml", heads, f"<tbody>{''.join(lines)}</tbody>", "runs", "base")
 
 
+def filled(template, **parts):
+    """A template of this folder with its parts, and the style that all pages share."""
+    texts = []
+    for name in (template, "page.css"):
+        with open(os.path.join(HERE, name)) as file:
+            texts.append(file.read())
+    return string.Template(texts[0]).substitute(style=texts[1], **parts)
+
+
+def embedded(data):
+    """JSON that can stand in an element: nothing in it may end that."""
+    return json.dumps(data, sort_keys=True).replace("<", "\\u003c")
+
+
 def html(every):
     """The page of all cells, each with its record."""
     bases = {}
@@ -197,9 +211,8 @@ def html(every):
     suites = sorted({record["suite_hash"] for record in records})
     left_out = ("folder", "key", "code", "folder_hash")
     data = [{name: value for name, value in record.items() if name not in left_out} for record in records]
-    with open(TEMPLATE) as file:
-        template = string.Template(file.read())
-    return template.substitute(
+    return filled(
+        "page.html",
         dates=text(dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"),
         suite=text(", ".join(suite[:12] for suite in suites)),
         accelerators=text(" and ".join(sorted({record["accelerator"].upper() for record in records}))),
@@ -211,6 +224,5 @@ def html(every):
         sections="".join(section(base, which["stock"], which["patched"], which["more"])
                          for base, which in bases.items()),
         runs=runs(records),
-        # Nothing in it may end the element that holds it.
-        data=json.dumps({"schema": 1, "cells": data}, sort_keys=True).replace("<", "\\u003c"),
+        data=embedded({"schema": 1, "cells": data}),
     )
