@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Thin: each target is one command. Bare `make` explains them.
 
-export FILTER BASE SERIES CONFIG KERNEL ARCH ABI JOBS CPUS MEMORY APPEND QEMU KVM INIT
+export FILTER BASE SERIES CONFIG KERNEL ARCH ABI JOBS CPUS MEMORY APPEND QEMU KVM INIT PREVIOUS
 
 CARGO := ci/with-cargo
 
@@ -14,7 +14,8 @@ help:
 #: make test        unit and golden tests, format, clippy, the series against its base, the matrix, and
 #:                  the last run's KTAP by the kernel's own parser
 #: make selftest    breaks the runner on purpose; each breakage must end in its class, in time
-#: make series      the series as a reviewer's tools see it: am, blobs, warnings, checkpatch
+#: make revision    is the series fit to send? All gates, with a report; ci/with-python ci/revision --help
+#: make series      its first gates: the series as mails, checkpatch, warnings
 #: make harder      the suite on debug, kcsan, rt, up and fault kernels, patched and stock
 #: make parity      ashmem's own driver beside the seal, on 5.10: what each promises, from a run of both
 #: make matrix      the suite on every kernel of patches/bases.toml, patched and stock, and guarantees.html:
@@ -38,6 +39,7 @@ help:
 #: APPEND=words     more of the kernel's command line
 #: QEMU=path        another QEMU
 #: KVM=off          TCG even if /dev/kvm works
+#: PREVIOUS=folder  the revision before, for make revision's range-diff; REPORT=folder: where its report goes
 #: INIT=file        a static program to boot in the suite's place
 #:
 #: Each run leaves console.log, results.ktap, junit.xml, summary.json in target/qemu-test/latest.
@@ -53,6 +55,10 @@ test:
 	@$(CARGO) run --release --quiet -p qemu-test -- apply
 	@ci/with-python ci/check-matrix
 	@ci/with-python ci/check-ktap
+	@ci/with-python ci/check-workflows
+	@ci/with-python ci/check-kcidb
+	@ci/with-python ci/revision/check_gates.py
+	@ci/with-python ci/revision/check_mutate.py
 	@$(CARGO) run --release --quiet -p selftest -- refusals::
 
 selftest:
@@ -60,7 +66,10 @@ selftest:
 	@$(CARGO) run --release --quiet -p selftest -- $(FILTER)
 
 series:
-	@ci/check-series
+	@ci/with-python ci/revision form uapi warnings
+
+revision:
+	@ci/with-python ci/revision --report $(or $(REPORT),target/revision)
 
 harder:
 	@ci/harder-kernels
@@ -84,4 +93,4 @@ man-pages:
 bench:
 	@ci/bench
 
-.PHONY: help qemu-test test selftest series harder parity matrix sites faults prove man-pages bench
+.PHONY: help qemu-test test selftest series harder parity matrix sites faults prove man-pages bench revision

@@ -18,7 +18,7 @@ class Run:
 
     def __init__(self, **variables):
         begun = time.time()
-        env = dict(os.environ, **CLEARED, **variables)
+        env = {**os.environ, **CLEARED, **variables}
         done = subprocess.run(RUNNER, env=env, capture_output=True, text=True, check=False)
         self.code, self.seconds = done.returncode, time.time() - begun
         folder = re.search(r"^results +(\S+)$", done.stdout, re.M)
