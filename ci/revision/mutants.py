@@ -11,7 +11,8 @@ import series
 
 NAME = "mutants"
 ASKS = "each small error in an added line is noticed by the suite"
-PARTS = ["mutate.py", "operators.py", "masks.py", "statements.py", "planted.py", "mutants.config", "rules.toml", "series.py"]
+PARTS = ["mutate.py", "operators.py", "masks.py", "statements.py", "planted.py", "mutants.config", "rules.toml",
+         "series.py"]
 CONFIG = "ci/revision/mutants.config"
 # A kernel that crashes, hangs or complains has been noticed as well; one that does not boot was not tried.
 NOTICED = ("fail", "splat", "panic", "hang")
@@ -24,6 +25,7 @@ def inputs(revision):
 def check(revision):
     found = keep.Outcome()
     made, change, left = every(revision)
+    first = series.rules()["first"]
     same = {row["key"]: row["why"] for row in series.rules().get("equivalent", [])}
     unused, rows, tally = set(same), [], {}
     # None chosen: what is noticed later is the mutant, not what carries it.
@@ -31,7 +33,7 @@ def check(revision):
     if none["verdict"] != "pass":
         raise keep.Refused(f"the kernel of the mutants, with none chosen: {none['line']}")
     for number, mutant in enumerate(made, 1):
-        run = tried(revision, change, mutant.id)
+        run = tried(revision, change, mutant.id, first.get(mutant.function, ""))
         noticed = run["verdict"] in NOTICED
         print(f"  {number} of {len(made)}: {mutant.key}: {run['by'] if noticed else 'SURVIVES'}", flush=True)
         why = same.get(mutant.key)
@@ -68,12 +70,17 @@ def every(revision):
         return made, mutate.diff(place, texts), left
 
 
-def tried(revision, change, number):
-    """The suite with one mutant: first what is quick, up to the first test that notices it; if none does, all
-    of it. Kept by what the kernel is."""
+def tried(revision, change, number, likely=""):
+    """The suite with one mutant, up to the first test that notices it: first the tests of which one likely does,
+    and then all. Kept by what the kernel is."""
+    def booted(tests):
+        return revision.booted(len(revision.patches), ("mutants", change), CONFIG=CONFIG, KVM="off", FILTER=tests,
+                               APPEND=f"memfd_mutant={number}")
+
     def find():
-        run = revision.booted(len(revision.patches), ("mutants", change), CONFIG=CONFIG, KVM="off",
-                              APPEND=f"memfd_mutant={number}")
+        run = booted(likely)
+        if likely and run.summary["verdict"] not in NOTICED:
+            run = booted("")
         summary = run.summary
         wrong = [row for row in summary["surprises"] if row["got"] not in (None, "skip")]
         by = f"{wrong[0]['name']}: {wrong[0]['got']}" if wrong else summary["line"]

@@ -15,12 +15,13 @@ import tree
 
 NAME = "warnings"
 ASKS = "gcc and clang W=1, sparse, kernel-doc, coccicheck: nothing new; builds with options off, i386, arm64"
-PARTS = ["kbuild.py", "tree.py", "series.py"]
+PARTS = ["kbuild.py", "rules.toml", "tree.py", "series.py"]
 FOLDERS = ["mm/", "fs/hugetlbfs/", "drivers/dma-buf/"]
 COMPILERS = {"gcc W=1, sparse": ("gcc", ["W=1", "C=1", "CHECK=sparse"]), "clang W=1": ("clang", ["W=1", "CC=clang"])}
 # Each off in turn, with what can't be on without it.
-OFF = {"none": [], "SHMEM": ["TMPFS", "HUGETLBFS"], "TMPFS": ["HUGETLBFS"], "HUGETLBFS": [], "MEMFD_CREATE": [],
+OFF = {"none": [], "SHMEM": ["TMPFS", "HUGETLBFS"], "TMPFS": ["HUGETLBFS"], "HUGETLBFS": [], "MEMFD_CREATE": ["TMPFS", "HUGETLBFS"],
        "UDMABUF": [], "SWAP": []}
+MISSING = "is not available or not up to date"
 ARCHES = ["x86_64", "i386", "arm64"]
 NO_CHANGE = "No functional change"
 
@@ -66,7 +67,10 @@ def compiled(revision, base, what, build, folders):
     problems = []
     base.checkout(0)
     build.configure()
-    build.make("-s", "prepare")
+    said = build.make("-s", "prepare")
+    if MISSING in said:
+        # make goes on without it: what was not asked has found nothing.
+        raise keep.Refused(f"{what}: the kernel says that the checker {MISSING}; sparse 0.6.5 is")
     known = kbuild.warnings(build.make("-s", "-k", *folders))
     row, code = [str(sum(known.values()))], disassembly(revision, build)
     for patch in revision.patches:
@@ -116,7 +120,7 @@ def coccicheck(base, path):
         said = keep.run(["spatch", "-D", "report", "--very-quiet", "--no-show-diff", "--timeout", "120",
                          *(options[1].split() if options else []), "--cocci-file", rule, path, "-I", "include"],
                         cwd=base.path, good=None)
-        return [re.sub(r":\d+(:\d+-\d+)?:", ":", line) for line in said.splitlines() if line.startswith(path)]
+        return [line for line in said.splitlines() if line.startswith(path)]
 
     def find():
         rules = [rule for rule in glob.glob(f"{base.path}/scripts/coccinelle/**/*.cocci", recursive=True)
@@ -127,7 +131,9 @@ def coccicheck(base, path):
             return sorted(line for lines in pool.map(asked, rules) for line in lines)
 
     version = keep.run(["spatch", "--version"]).splitlines()[0]
-    return keep.once("cocci", [version, base.revision.base, path, keep.read(os.path.join(base.path, path))], find)
+    said = keep.once("cocci", [version, base.revision.base, path, keep.read(os.path.join(base.path, path))], find)
+    # Lines move.
+    return [re.sub(r":\d+(:\d+-\d+)?:|(?<= line )\d+", ":", line) for line in said]
 
 
 def looked_at(revision, base, what, look):
@@ -152,7 +158,7 @@ def looked_at(revision, base, what, look):
 def options(revision, base):
     """The touched objects with the whole series, in kernels without what they are for."""
     base.checkout(len(revision.patches))
-    rows, problems = [], []
+    rows, problems, built = [], [], series.rules()["built"]
     for arch in ARCHES:
         build = kbuild.Build(base, arch, arch)
         row = [arch]
@@ -168,8 +174,10 @@ def options(revision, base):
             made = 0
             build.make("-s", "prepare")
             for path in revision.objects:
+                # make takes a single object also of what the config leaves out.
+                if build.value(built.get(path, "MMU")) == "n":
+                    continue
                 said = build.make("-s", path, good=None)
-                # make takes a single object also of what the config leaves out, and that fails at the base too.
                 failed = kbuild.warnings(said) or "Error " in said
                 if failed and not at_base(base, build, path, said):
                     problems.append(f"{arch} without {name}: {path}: {said.strip().splitlines()[0]}")

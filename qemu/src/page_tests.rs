@@ -124,11 +124,13 @@ fn the_page_is_of_what_is_here() {
     assert!(faults.is_empty(), "{PAGE} is stale, run: make matrix\n{}", faults.join("\n"));
 }
 
-/// No address in it but that of its own repository: it is whole without a network.
+/// No address in them but those of their own repository: they are whole without a network.
 #[test]
-fn the_page_loads_nothing() {
-    let page = std::fs::read_to_string(repo().join("ci/page.html")).unwrap();
-    for word in ["http", "//", "src=", "@import", "url(", "<link"] {
-        assert!(!page.contains(word), "ci/page.html has {word}");
+fn the_pages_load_nothing() {
+    for template in ["ci/page.html", "ci/page.css", "ci/revision/report.html"] {
+        let page = std::fs::read_to_string(repo().join(template)).unwrap();
+        for word in ["http", "//", "src=", "@import", "url(", "<link"] {
+            assert!(!page.contains(word), "{template} has {word}");
+        }
     }
 }
