@@ -7,12 +7,13 @@ import shutil
 import tempfile
 
 import keep
+import mutate
 import planted
 import series
 
 NAME = "coverage"
 ASKS = "each added line and branch is run by the suite"
-PARTS = ["planted.py", "gcov.config", "rules.toml", "series.py"]
+PARTS = ["planted.py", "mutate.py", "gcov.config", "rules.toml", "series.py"]
 CONFIG = "ci/revision/gcov.config"
 
 
@@ -29,7 +30,7 @@ def check(revision):
     counted = counts(revision, run)
     explained = {row["key"]: row["why"] for row in series.rules().get("uncovered", [])}
     rows, left, lines, branches = [], set(explained), 0, 0
-    for path, added in planted.added(revision).items():
+    for path, added in mutate.added_lines([patch.path for patch in revision.patches]).items():
         if not path.endswith(".c"):
             continue
         if path not in counted:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What is put into the patched kernel on top of the series: the sources as the series leaves them, which of
-their lines it added, and the diff to what a gate makes of them."""
+"""What is put into the patched kernel on top of the series: the sources as the series leaves them, and the diff
+to what a gate makes of them."""
 
-import difflib
 import os
 import shutil
 import subprocess
@@ -32,23 +31,6 @@ def patched(revision, path):
     with tempfile.TemporaryDirectory() as place:
         patched_files(revision, place)
         return keep.read(os.path.join(place, path))
-
-
-def added(revision):
-    """{file: the lines of it, as the series leaves it, that the series added}"""
-    with tempfile.TemporaryDirectory() as place:
-        paths = patched_files(revision, place)
-        found = {}
-        for path in paths:
-            base = os.path.join(revision.tree, path)
-            before = keep.read(base).splitlines() if os.path.exists(base) else []
-            after = keep.read(os.path.join(place, path)).splitlines()
-            matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-            lines = {line + 1 for tag, _, _, start, end in matcher.get_opcodes() if tag in ("replace", "insert")
-                     for line in range(start, end)}
-            if lines and not path.endswith("Makefile"):
-                found[path] = lines
-        return found
 
 
 def diff(texts):
