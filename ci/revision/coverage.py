@@ -63,12 +63,14 @@ def check(revision):
 
 def profiled(revision):
     """The diff that has the objects of the series counted."""
-    texts = {}
-    for path in revision.objects:
-        makefile = os.path.join(os.path.dirname(path), "Makefile")
-        before, after = texts.get(makefile) or [planted.patched(revision, makefile)] * 2
-        texts[makefile] = before, f"{after}GCOV_PROFILE_{os.path.basename(path)} := y\n"
-    return planted.diff(texts)
+    with tempfile.TemporaryDirectory() as place:
+        planted.patched_files(revision, place)
+        texts = {}
+        for path in revision.objects:
+            makefile = os.path.join(os.path.dirname(path), "Makefile")
+            text = texts.get(makefile) or keep.read(os.path.join(place, makefile))
+            texts[makefile] = f"{text}GCOV_PROFILE_{os.path.basename(path)} := y\n"
+        return mutate.diff(place, texts)
 
 
 def counts(revision, run):
