@@ -20,8 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.dirname(HERE))
 
 import keep  # noqa: E402
-import running  # noqa: E402
-from series import Patch, bare, numbered  # noqa: E402
+from series import Patch, bare, numbered, runner, variables  # noqa: E402
 
 PLACE = "target/revision/intree"
 TESTS = "tools/testing/selftests"
@@ -111,10 +110,9 @@ def init(binaries, out):
     return os.path.abspath(path)
 
 
-def ran(do, **variables):
+def ran(do, **more):
     """The runner, over. It can't pass: its /init is none of its own."""
-    env = {**os.environ, **running.CLEARED, "CONFIG": "", "ARCH": "", "ABI": "", **variables}
-    return subprocess.run([*running.RUNNER[:-1], do], env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(runner(do), env=variables(**more), capture_output=True, text=True, check=False)
 
 
 def tree(series, **base):

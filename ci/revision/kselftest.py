@@ -21,7 +21,8 @@ def inputs(revision):
 def check(revision):
     found = keep.Outcome()
     try:
-        runs = intree.all_runs(os.path.abspath(revision.upto(len(revision.patches))))
+        runs = intree.all_runs(os.path.abspath(revision.upto(len(revision.patches))), BASE=revision.listed,
+                               KERNEL=revision.kernel)
     except intree.Failed as error:
         raise keep.Refused(str(error)) from None
     differences, found.problems = intree.judged(runs, revision.patches)
