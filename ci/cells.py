@@ -98,10 +98,11 @@ def read(path):
 
 
 def tree(paths):
-    """Names and contents of files, of folders all that is below."""
+    """Names and contents of files, of folders all that is below but for the tests of it."""
     found = []
     for path in paths:
-        below = [os.path.join(place, name) for place, _, names in os.walk(path) for name in names]
+        below = [os.path.join(place, name) for place, _, names in os.walk(path) for name in names
+                 if not name.endswith("_tests.rs")]
         for name in sorted(below) if os.path.isdir(path) else [path]:
             found += [name.encode(), read(name)]
     return found

@@ -65,9 +65,9 @@ def unmutated(text, chosen=0):
                   text, flags=re.S)
     while found := re.search(r"\{ if \(!MUTANT\((\d+)\)\) ([^;{}]*;|) \}", text):
         text = text[:found.start()] + found[2] * (int(found[1]) != chosen) + text[found.end():]
-    text = re.sub(r"\{ (.*;) if \(MUTANT\((\d+)\)\) (\w+\(\w+\);) \}",
+    text = re.sub(r"\{ (.*;) if \(MUTANT\((\d+)\)\) \{ (.*) \} \}",
                   lambda found: found[1] + f" {found[3]}" * (int(found[2]) == chosen), text)
-    return re.sub(r"\{ if \(MUTANT\((\d+)\)\) (\w+\(\w+\);) (.*;) \}",
+    return re.sub(r"\{ if \(MUTANT\((\d+)\)\) \{ (.*) \} (.*;) \}",
                   lambda found: f"{found[2]} " * (int(found[1]) == chosen) + found[3], text)
 
 
@@ -257,14 +257,14 @@ class Locks(Tree):
             ("early-unlock", "g(a); inode_unlock(inode);", "inode_unlock(inode); g(a);")])
         text = self.texts[FILE]
         self.assertEqual(text.count("if (!MUTANT(1))"), 2)
-        self.assertIn("if (({ bool memfd_mutant_saw; memfd_mutant_saw = a; if (MUTANT(2)) inode_lock(inode); "
-                      "memfd_mutant_saw; }))\n", text)
-        self.assertIn("{ if (MUTANT(3)) inode_unlock(inode); g(a); }\n", text)
+        self.assertIn("if (({ bool memfd_mutant_saw; memfd_mutant_saw = a; if (MUTANT(2)) { udelay(20); "
+                      "inode_lock(inode); } memfd_mutant_saw; }))\n", text)
+        self.assertIn("{ if (MUTANT(3)) { inode_unlock(inode); udelay(20); } g(a); }\n", text)
 
     def test_late_after_a_statement(self):
         found = self.locks("mutex_lock(m);\nh(a);\ng(a);\nmutex_unlock(m);\n" + END, "h(a);\ng(a);\n" + END)
         self.assertIn(("late-lock", "mutex_lock(m); h(a);", "h(a); mutex_lock(m);"), found)
-        self.assertIn("{ h(a); if (MUTANT(2)) mutex_lock(m); }\n", self.texts[FILE])
+        self.assertIn("{ h(a); if (MUTANT(2)) { udelay(20); mutex_lock(m); } }\n", self.texts[FILE])
 
     def test_not_past_a_label_or_a_jump(self):
         found = self.locks("inode_lock(inode);\ngoto out;\ng(a);\nout:\ninode_unlock(inode);\n" + END,
@@ -287,7 +287,7 @@ class Locks(Tree):
         self.patches = []
         self.locks(around.format("", check, ""), around.format("", "", ""))
         self.assertIn("({ bool memfd_mutant_saw; if (MUTANT(4)) inode_unlock(inode); memfd_mutant_saw = a; "
-                      "if (MUTANT(4)) inode_lock(inode); memfd_mutant_saw; })", self.texts[FILE])
+                      "if (MUTANT(4)) { udelay(20); inode_lock(inode); } memfd_mutant_saw; })", self.texts[FILE])
 
     def test_a_lock_alone_is_refused(self):
         with self.assertRaisesRegex(ValueError, "mm/some.c:7: a lock that the function does not release"):
@@ -406,7 +406,7 @@ class Series(unittest.TestCase):
 
     def test_without_a_number_the_text_is_that_of_the_series(self):
         for path, text in self.texts.items():
-            for added in (mutate.DEFINED, "#include <linux/compiler.h>\n" + mutate.DECLARED):
+            for added in (mutate.DEFINED, mutate.DECLARED):
                 text = text.replace(added, "")
             self.assertEqual(unmutated(text), self.after[path])
 

@@ -14,7 +14,9 @@ import statements
 
 HEADER, CHOOSER = "include/linux/memfd.h", "mm/memfd.c"
 INCLUDE = "#include <linux/memfd.h>\n"
-DECLARED = """
+DECLARED = """#include <linux/compiler.h>
+#include <linux/delay.h>
+
 extern int memfd_mutant;
 #define MUTANT(n) unlikely(READ_ONCE(memfd_mutant) == (n))
 """
@@ -169,7 +171,7 @@ def edited(source, edits):
 def declared(header):
     """The header with what chooses, after its last #include."""
     at = max(found.end() for found in re.finditer(r"^#include .*\n", header, re.M))
-    return header[:at].rstrip("\n") + "\n" + "#include <linux/compiler.h>\n" + DECLARED + header[at:]
+    return header[:at].rstrip("\n") + "\n" + DECLARED + header[at:]
 
 
 def diff(tree, texts):

@@ -25,6 +25,8 @@ JUMP = re.compile(r"\b(?:return|goto|break|continue)\b")
 ALONE = re.compile(r"(?:goto|continue)\b|\w+\s*\(|[\w>.*()\[\]-]+\s*(?:\+\+|--);|(?:\+\+|--)")
 # What may declare something, though it looks like a call.
 SCOPED = re.compile(r"(?!WRITE_ONCE|(?:VM_)?(?:WARN|BUG)_ON)(?:[A-Z][A-Z0-9_]*|guard|scoped_guard)\s*\(")
+# What a moved lock leaves open is open for this long: whether a fault is noticed is not to hang on luck.
+OPEN = "udelay(20);"
 # Directives without anything to run.
 PLAIN = re.compile(r"\s*#\s*(?:include|if|ifdef|ifndef|elif|else|endif)\b")
 
@@ -387,7 +389,7 @@ class Finder:
         freed = re.sub(r"^(\w+_)lock|^down", lambda at: f"{at[1]}unlock" if at[1] else "up", taken)
         edit = Edit(*statement.inner,
                     f"({{ bool memfd_mutant_saw; if (MUTANT(@)) {freed} memfd_mutant_saw = ",
-                    f"; if (MUTANT(@)) {taken} memfd_mutant_saw; }})")
+                    f"; if (MUTANT(@)) {{ {OPEN} {taken} }} memfd_mutant_saw; }})")
         self.fault("gap", statement.inner, asked, f"{freed} {asked}; {taken}", edit)
 
     def late(self, lock, after, span):
@@ -395,11 +397,11 @@ class Finder:
         taken = self.words(lock.start, lock.end)
         if after.kind == "if":
             edit = Edit(*after.inner, "({ bool memfd_mutant_saw; memfd_mutant_saw = ",
-                        f"; if (MUTANT(@)) {taken} memfd_mutant_saw; }})")
+                        f"; if (MUTANT(@)) {{ {OPEN} {taken} }} memfd_mutant_saw; }})")
         elif JUMP.search(self.source.code[after.start:after.end]):
             return
         else:
-            edit = Edit(after.start, after.end, "{ ", f" if (MUTANT(@)) {taken} }}")
+            edit = Edit(after.start, after.end, "{ ", f" if (MUTANT(@)) {{ {OPEN} {taken} }} }}")
         moved = self.words(*after.head)
         self.fault("late-lock", span, f"{taken} {moved}", f"{moved} {taken}",
                    Edit(lock.start, lock.end, "{ if (!MUTANT(@)) ", " }"), edit)
@@ -411,5 +413,5 @@ class Finder:
         if before and near and not JUMP.search(code) and not lock_of(code):
             moved = flat(code)
             self.fault("early-unlock", (unlock.start, unlock.end), f"{moved} {text}", f"{text} {moved}",
-                       Edit(before.start, before.end, f"{{ if (MUTANT(@)) {text} ", " }"),
+                       Edit(before.start, before.end, f"{{ if (MUTANT(@)) {{ {text} {OPEN} }} ", " }"),
                        Edit(unlock.start, unlock.end, "{ if (!MUTANT(@)) ", " }"))

@@ -94,6 +94,8 @@ pub enum Seals {
     Succeeds,
     /// EBUSY while the file is mapped, and at last 0.
     InTheEnd,
+    /// EPERM while a live update preserves the file, and at last 0.
+    OnceLetGo,
     /// 0; and F_SEAL_WRITE is EBUSY as long as the file is mapped, and then 0.
     ButForWrite,
     /// 0; and F_SEAL_WRITE, which waits for pages that somebody is at, is 0 too in the end.
@@ -313,10 +315,15 @@ impl Race {
 
     /// Adds the row's seals. `patient`: and waits for F_SEAL_WRITE, where that comes after it.
     fn add_seals(&self, fd: &OwnedFd, seals: u32, patient: bool) -> Result<(), Halt> {
-        until_free(fd, seals, self.seal == Seals::InTheEnd)?;
+        let held = match self.seal {
+            Seals::InTheEnd => Some(Errno::EBUSY),
+            Seals::OnceLetGo => Some(Errno::EPERM),
+            _ => None,
+        };
+        until_free(fd, seals, held)?;
         match self.seal {
             Seals::ButForWrite => (0..3).try_for_each(|_| is_busy(fd)),
-            Seals::ThenWrite if patient => until_free(fd, seal::WRITE, true),
+            Seals::ThenWrite if patient => until_free(fd, seal::WRITE, Some(Errno::EBUSY)),
             _ => Ok(()),
         }
     }
@@ -330,7 +337,7 @@ impl Race {
         let Round { fd, old, .. } = round;
         is_busy(&fd)?;
         drop(old);
-        if patient { until_free(&fd, seal::WRITE, false) } else { Ok(()) }
+        if patient { until_free(&fd, seal::WRITE, None) } else { Ok(()) }
     }
 
     /// The sealer's stores through the mapping from before.
@@ -351,11 +358,12 @@ impl Race {
     }
 }
 
-fn until_free(fd: &OwnedFd, seals: u32, waits: bool) -> Result<(), Halt> {
+/// Adds the seals, over and over as long as that fails with `held`.
+fn until_free(fd: &OwnedFd, seals: u32, held: Option<Errno>) -> Result<(), Halt> {
     loop {
         match sys::add_seals(fd, seals) {
             Ok(_) => return Ok(()),
-            Err(Errno::EBUSY) if waits => std::thread::yield_now(),
+            Err(errno) if Some(errno) == held => std::thread::yield_now(),
             Err(errno) => return Err(must(&format!("F_ADD_SEALS {seals:#x}"))(errno)),
         }
     }

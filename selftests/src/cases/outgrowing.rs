@@ -223,6 +223,17 @@ pub const CASES: &[Case] = &[
         ..KEPT
     },
     Case {
+        name: "part",
+        about: "a writable mapping shorter than the file keeps its size",
+        under: &[0, seal::FS_WRITE, seal::GROW, seal::SHRINK, seal::FUTURE_WRITE, seal::WRITE],
+        op: |f| {
+            f.new = Some(Map::new(f.page, RW, MAP_PRIVATE, &f.fd, 0)?);
+            Ok(0)
+        },
+        hollow: Deviation::None,
+        ..KEPT
+    },
+    Case {
         name: "shared_grows",
         about: "a shared writable mapping grows a hugetlbfs file whose seals allow it",
         op: |f| f.mmap_past_eof(RW, MAP_SHARED),

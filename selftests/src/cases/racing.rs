@@ -5,8 +5,9 @@
 use crate::aio::Queue;
 use crate::calls::{self, pipe};
 use crate::case::*;
+use crate::luo;
 use crate::need::Need;
-use crate::race::{RACE, Race, Round, Turn, letter, made, took};
+use crate::race::{Halt, Keeps, RACE, Race, Round, Seals, Took, Turn, letter, made, must, took};
 use crate::sys::{self, seal};
 use crate::uring::{self, Fd, Ring};
 use crate::world::{World, fresh};
@@ -254,6 +255,16 @@ pub const CASES: &[Case] = &[
         op: |f| SEALED_TWICE.run(f, || Ok(add_another)),
         ..RACING
     },
+    Case {
+        name: "preserve",
+        about: "a file that a live update preserves gets no seal, and one with the seal is not preserved",
+        rules: &[27],
+        needs: &[Need::LiveUpdate],
+        op: |f| {
+            Race { seal: Seals::OnceLetGo, keeps: Keeps::Size, ..RACE }.run(f, || Ok(preserved))
+        },
+        ..RACING
+    },
 ];
 
 const PUNCH: c_int = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -304,4 +315,22 @@ fn fallocate(r: &Round, mode: c_int, page: usize, pages: usize) -> Got {
 /// A call on the round's file.
 fn call(r: &Round, nr: c_long, [a, b, c]: [usize; 3]) -> Got {
     Ok(sys::call(nr, [r.raw(), a, b, c, 0, 0])?)
+}
+
+/// How often a preserved file is looked at: for longer than a call of another CPU takes.
+const LOOKS: usize = 100;
+
+/// Preserves the file, looks at it, and lets it go.
+fn preserved(r: &Round, _: usize) -> Turn {
+    let session = luo::another_session("-race").map_err(Halt::Broken)?;
+    let took = made(luo::preserve(&session, &r.fd).map(drop), EOPNOTSUPP)?;
+    if took == Took::Allowed {
+        for _ in 0..LOOKS {
+            match sys::get_seals(&r.fd).map_err(must("F_GET_SEALS"))? {
+                0 => {}
+                seals => return Err(Halt::Wrong(format!("seals {seals:#x} on a preserved file"))),
+            }
+        }
+    }
+    Ok(took)
 }
