@@ -174,6 +174,7 @@ class Counting(unittest.TestCase):
         for one, moves, good in (
                 (quiet, {}, True), (quiet, {("fail", "pass"): ["a"]}, False), (docs, {("skip", "pass"): ["a"]}, False),
                 (fix, {}, False), (fix, {("fail", "pass"): ["a"]}, True), (plain, {("pass", "fail"): ["a"]}, False),
+                (plain, {("skip", "fail"): ["a"]}, True), (plain, {("pass", "skip"): ["a"]}, False),
                 (plain, {("fail", "skip"): ["a"], (None, "pass"): ["b"]}, True)):
             self.assertEqual(not list(commits.broken(one, moves)), good, (one, moves))
 

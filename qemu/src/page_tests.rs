@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! guarantees.html is of the series as they are now, and of every cell of patches/bases.toml.
+//! guarantees.html is of the series as they are now, and of every cell of patches/bases.toml; the report of
+//! `make revision` that goes with the mainline series is of that series.
 
 use crate::bases;
 use crate::series::Series;
@@ -9,6 +10,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "guarantees.html";
+/// The folder of the series with a report, which is in it.
+const REPORTED: &str = "patches/mainline";
 
 #[derive(Deserialize)]
 struct Data {
@@ -35,6 +38,23 @@ struct Variables {
     arch: String,
     config: String,
     abi: String,
+}
+
+/// What is looked at here of ci/revision's report.json.
+#[derive(Deserialize)]
+struct Report {
+    schema: u32,
+    series: String,
+    series_hash: String,
+    complete: bool,
+    passed: bool,
+    gates: Vec<Gate>,
+}
+
+#[derive(Deserialize)]
+struct Gate {
+    gate: String,
+    problems: Vec<String>,
 }
 
 fn repo() -> PathBuf {
@@ -122,6 +142,58 @@ fn the_page_is_of_what_is_here() {
     let page = std::fs::read_to_string(repo().join(PAGE)).unwrap_or_default();
     let faults = faults(&page);
     assert!(faults.is_empty(), "{PAGE} is stale, run: make matrix\n{}", faults.join("\n"));
+}
+
+/// What is wrong with a report, a line each; `texts` are its Markdown and its page.
+fn stale(report: &str, texts: [&str; 2], hash: &str) -> Vec<String> {
+    let report: Report = match serde_json::from_str(report) {
+        Ok(report) => report,
+        Err(error) => return vec![format!("report.json: {error}")],
+    };
+    let mut faults = Vec::new();
+    if (report.schema, report.series.as_str()) != (1, REPORTED) {
+        faults.push(format!("schema {}, of {}", report.schema, report.series));
+    }
+    if report.series_hash != hash {
+        faults.push(format!("{REPORTED} was {:.12}, is {hash:.12}", report.series_hash));
+    }
+    if !report.complete || !report.passed {
+        faults.push("not every gate has passed".into());
+    }
+    let failed = report.gates.iter().filter(|gate| !gate.problems.is_empty());
+    faults.extend(failed.map(|gate| format!("{}: {}", gate.gate, gate.problems[0])));
+    let lacking = texts.iter().filter(|text| !text.contains(&hash[..12])).count();
+    if lacking > 0 {
+        faults.push(format!("its hash is not to be seen in {lacking} of its texts"));
+    }
+    faults
+}
+
+#[test]
+fn the_report_is_of_the_series_that_is_here() {
+    let folder = repo().join(REPORTED);
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let hash = Series::find(&repo(), None, "mainline").unwrap().hash().unwrap();
+    let faults = stale(&text("report.json"), [&text("report.md"), &text("report.html")], &hash);
+    let again = format!("make revision REPORT={REPORTED}");
+    assert!(faults.is_empty(), "the report is stale, run: {again}\n{}", faults.join("\n"));
+}
+
+#[test]
+fn a_report_of_something_else_is_stale() {
+    let report = |hash: &str, passed: bool| {
+        format!(
+            r#"{{"schema": 1, "series": "{REPORTED}", "series_hash": "{hash}", "complete": true,
+                "passed": {passed}, "gates": [{{"gate": "form", "problems": []}}]}}"#
+        )
+    };
+    let (hash, other) = ("0123456789abcdef", "fedcba9876543210");
+    let seen = [hash, hash];
+    assert!(stale(&report(hash, true), seen, hash).is_empty());
+    assert_eq!(stale(&report(other, true), seen, hash).len(), 1);
+    assert_eq!(stale(&report(hash, false), seen, hash).len(), 1);
+    assert_eq!(stale(&report(hash, true), [hash, other], hash).len(), 1);
+    assert_eq!(stale("", seen, hash).len(), 1);
 }
 
 /// No address in them but those of their own repository: they are whole without a network.
