@@ -23,6 +23,7 @@ import argparse
 import os
 import sys
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
@@ -54,8 +55,13 @@ def passed(gate, revision):
     try:
         outcome = keep.once(f"gate-{gate.NAME}", [keep.code(gate), *gate.inputs(revision)], find,
                             good=lambda found: not found["problems"])
-    except (keep.Refused, OSError, ValueError, KeyError) as error:
-        outcome = keep.Outcome(problems=[f"no answer: {error or type(error).__name__}"]).as_json()
+    except keep.Refused as error:
+        outcome = keep.Outcome(problems=[f"no answer: {error}"]).as_json()
+    except Exception as error:  # the gate's own fault, which is no answer either
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(at.filename)}:{at.lineno}"
+        outcome = keep.Outcome(problems=[f"no answer: {type(error).__name__} at {where}: {error}"]).as_json()
+    if "seconds" not in outcome:
         outcome["seconds"] = round(time.monotonic() - begun)
     return {"gate": gate.NAME, "asks": gate.ASKS, **outcome, "took": round(time.monotonic() - begun, 1)}
 

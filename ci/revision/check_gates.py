@@ -81,9 +81,38 @@ class Reading(unittest.TestCase):
                          ["0001-mail.patch", "0002-mail.patch"])
         self.assertTrue(series.covered(place).endswith(series.COVER))
         with open("box", "w") as box:
+            box.write("\n".join([mail(1), mail(1), mail(2)]))
+        with self.assertRaisesRegex(keep.Refused, "two mails with the number 1"):
+            series.fetched("box", "", "series")
+        with open("box", "w") as box:
             box.write("\n".join([mail(1), mail(2)]))
         place, _ = series.fetched("box", "", "series")
         self.assertEqual((len(series.numbered(place)), series.covered(place)), (2, None))
+
+    def test_an_mbox_of_an_encoded_mail(self):
+        text = mail(1, swap={"Why.": "Wh=C3=BD: a =3D b.", "\n+b": "\n+b =3D 1;",
+                             "Subject:": "Content-Transfer-Encoding: quoted-printable\nContent-Type: text/plain;"
+                                         " charset=UTF-8\nSubject:"})
+        with open("box", "w") as box:
+            box.write(text)
+        with self.assertRaisesRegex(keep.Refused, "box is quoted-printable"):
+            series.Patch.read("box", 1)
+        place, _ = series.fetched("box", "", "series")
+        one = series.Patch.read(series.numbered(place)[0], 1)
+        self.assertEqual(one.subject, "[PATCH 1/2] mm/memfd: a subject that goes on")
+        self.assertIn("Wh\u00fd: a = b.", one.message)
+        self.assertTrue(one.diff.endswith("\n+b = 1;\n"), one.diff)
+
+    def test_a_mail_of_anothers_patch(self):
+        one = patch(self.folder, swap={"Why.": "From: B <b@example.org>\n\nWhy."})
+        self.assertEqual((one.author, one.message[:4]), ("B <b@example.org>", "Why."))
+
+    def test_a_folder_of_a_later_revision(self):
+        for name in ("v2-0000-cover-letter.patch", "v2-0001-x.patch", "v2-0002-y.patch"):
+            open(name, "w").close()
+        self.assertEqual([os.path.basename(path) for path in series.numbered(".")],
+                         ["v2-0001-x.patch", "v2-0002-y.patch"])
+        self.assertEqual(series.covered("."), "./v2-0000-cover-letter.patch")
 
     def test_a_range(self):
         def git(*words):
@@ -116,7 +145,7 @@ class Form(Reading):
             path = os.path.join(self.folder, series.COVER)
             with open(path, "w") as file:
                 file.write(cover)
-        return types.SimpleNamespace(patches=patches, cover=path, kernel="", folder=self.folder)
+        return types.SimpleNamespace(patches=patches, cover=path, kernel="", history="", folder=self.folder)
 
     def test_signed(self):
         self.assertEqual(form.signed(patch(self.folder)), [])
@@ -127,6 +156,12 @@ class Form(Reading):
         good = self.revision(patch(self.folder, 1), patch(self.folder, 2))
         self.assertEqual(form.numbering(good), [])
         self.assertTrue(form.numbering(self.revision(patch(self.folder, 1))))
+        for head, good in (("PATCH mm-unstable v2 ", True), ("PATCH v2 mm-unstable ", True), ("RFC PATCH ", True),
+                           ("PATCH RESEND ", True), ("PATH ", False)):
+            both = [patch(self.folder, number, swap={"PATCH ": head}) for number in (1, 2)]
+            self.assertEqual(form.numbering(self.revision(*both)) == [], good, head)
+        mixed = patch(self.folder, 1, swap={"PATCH ": "PATCH v2 "}), patch(self.folder, 2, swap={"PATCH ": "PATCH v3 "})
+        self.assertTrue(form.numbering(self.revision(*mixed)))
 
     def test_prefix(self):
         nothing = self.revision()
@@ -137,13 +172,13 @@ class Form(Reading):
         for line, good in (('Fixes: 0123456789ab ("x: y")', True), ('Fixes: 0123456 ("x: y")', False),
                            ("fixes: 0123456789ab", False), ("This fixes what was", True)):
             one = patch(self.folder, swap={"Why.": f"Why.\n\n{line}"})
-            self.assertEqual(form.fixes(one) == [], good, line)
+            self.assertEqual(form.fixes(self.revision(), one) == [], good, line)
 
     def test_cover(self):
         two = patch(self.folder, 1), patch(self.folder, 2)
         for text, good in ((None, False), ("Subject: [PATCH 0/2] x", True), ("Subject: [PATCH v2 0/2] x", False),
                            ("Subject: [PATCH v2 0/2] x\n\nChanges since v1:", True),
-                           ("Subject: x\n\n*** BLURB HERE ***", False)):
+                           ("Subject: x\n\n*** BLURB HERE ***", False), ("Subject: *** SUBJECT HERE ***", False)):
             self.assertEqual(form.cover(self.revision(*two, cover=text)) == [], good, text)
 
     def test_recipients(self):

@@ -17,7 +17,7 @@ SHOWN = 3
 
 def inputs(revision):
     claims = [f"{series.bare(patch.subject)} {patch.message}" for patch in revision.patches]
-    return [revision.content(), *claims, *series.suite()]
+    return [revision.content(), *claims, *revision.suite()]
 
 
 def check(revision):
@@ -53,8 +53,7 @@ def suite(revision, number):
                 "boot": run.boot, "surprises": [f"{row['name']}: {row['got']}" for row in summary["surprises"]],
                 "outcomes": {test["name"]: test["outcome"] for test in summary["tests"]}}
 
-    subjects = [series.bare(patch.subject) for patch in revision.patches[:number]]
-    return keep.once("suite", [revision.content(number), *subjects, *series.suite()], find,
+    return keep.once("suite", [revision.content(number), *revision.suite(number)], find,
                      good=lambda run: run["verdict"] == "pass")
 
 
@@ -83,5 +82,5 @@ def broken(patch, moves):
     quiet = all(path.startswith(ASIDE) for path in patch.files)
     if fixed and ("No functional change" in patch.message or quiet):
         yield f"it says that nothing changes, and {len(fixed)} tests pass from it on: {', '.join(fixed[:SHOWN])}"
-    if not fixed and re.search(r"^Fixes: ", patch.message, re.M):
+    if not fixed and not quiet and re.search(r"^Fixes: ", patch.message, re.M):
         yield "it has a Fixes: tag, and no test fails before it and passes after it"

@@ -10,13 +10,12 @@ import series
 
 NAME = "cost"
 ASKS = "unsealed files: write, read, fault and mmap as before to three decimals; at most 512 bytes of text"
-PARTS = ["cost_table.py", "cost.c", "qemu-icount", "series.py"]
+PARTS = ["cost_table.py", "cost.c", "qemu-icount", "../sequence-init.c", "series.py"]
 TEXT = 512
 
 
 def inputs(revision):
-    qemu = keep.run(["qemu-system-x86_64", "--version"]).splitlines()[0]
-    return [revision.content(), qemu, *series.suite()[1:]]
+    return [revision.content(), *revision.machine()]
 
 
 def check(revision):

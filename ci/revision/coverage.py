@@ -18,7 +18,7 @@ CONFIG = "ci/revision/gcov.config"
 
 
 def inputs(revision):
-    return [revision.content(), *series.suite()]
+    return [revision.content(), *revision.suite()]
 
 
 def check(revision):

@@ -13,7 +13,7 @@ NAME = "form"
 ASKS = "applies, numbered, signed, addressed, checkpatch --strict"
 PARTS = ["rules.toml", "../checkpatch-allowed.txt", "tree.py", "series.py"]
 ALLOWED = "ci/checkpatch-allowed.txt"
-FIXES = re.compile(r'^Fixes: [0-9a-f]{12,40} \(".+"\)$')
+FIXES = re.compile(r'^Fixes: ([0-9a-f]{12,40}) \("(.+)"\)$')
 
 
 def inputs(revision):
@@ -21,7 +21,7 @@ def inputs(revision):
     previous = revision.previous
     if os.path.isdir(previous):
         previous = keep.digest(keep.read(path) for path in series.numbered(previous))
-    return [revision.base, revision.kernel, cover, previous, *map(keep.read, (p.path for p in revision.patches))]
+    return [revision.id, revision.kernel, cover, previous, *map(keep.read, (p.path for p in revision.patches))]
 
 
 def check(revision):
@@ -35,12 +35,15 @@ def check(revision):
     found.problems += wrong_base(revision, base) + numbering(revision) + cover(revision)
     for patch in revision.patches:
         found.problems += [f"{patch.name}: {why}" for why in (
-            *signed(patch), *prefixed(revision, base, patch), *fixes(patch), *checkpatch(base, patch))]
+            *signed(patch), *prefixed(revision, base, patch), *fixes(revision, patch), *checkpatch(base, patch))]
     wanted = lists(revision, base)
     found.problems += [f"no To: or Cc: names {one}, which get_maintainer.pl asks for"
                        for one in wanted if one not in recipients(revision)]
     if revision.previous:
-        found.notes.append(range_diff(revision, base))
+        try:
+            found.notes.append(range_diff(revision, base))
+        except keep.Refused as error:
+            found.notes.append(f"There is no range-diff against {revision.previous}: {error}")
     else:
         found.notes.append("No PREVIOUS= revision was given: there is no range-diff.")
     found.tables.append(keep.Table("Patches", ["", "subject", "files"], [
@@ -61,18 +64,25 @@ def wrong_base(revision, base):
             if not (have.startswith(blob) if blob.strip("0") else not have):
                 problems.append(f"{patch.name}: wrong base: {path} is {have[:12] or 'absent'}, not {blob}")
     said = re.search(r"^base-commit: ([0-9a-f]{40})$", keep.read(revision.cover) if revision.cover else "", re.M)
-    if revision.kernel and os.path.exists(os.path.join(revision.kernel, ".git")):
+    if revision.history:
         if not said:
             problems.append("the cover letter has no base-commit: (git format-patch --base=auto)")
-        elif keep.run(["git", "-C", revision.kernel, "merge-base", said[1], "HEAD"], good=None).strip() != said[1]:
-            problems.append(f"base-commit {said[1][:12]} is not in the history of {revision.kernel}")
+        elif keep.run(["git", "-C", revision.history, "merge-base", said[1], "HEAD"], good=None).strip() != said[1]:
+            problems.append(f"base-commit {said[1][:12]} is not in the history of {revision.history}")
     return problems
 
 
 def numbering(revision):
     problems, count = [], len(revision.patches)
+    subjects = [patch.subject for patch in revision.patches]
+    if revision.cover:
+        subjects += re.findall(r"^Subject: (.*)$", keep.read(revision.cover), re.M)[:1]
+    # Version and tree are the same in all.
+    prefixes = sorted({re.sub(r" ?\d+/\d+", "", subject.partition("]")[0]) for subject in subjects})
+    if len(prefixes) > 1:
+        problems.append(f"the subjects begin in more than one way: {', '.join(f'{one}]' for one in prefixes)}")
     for patch in revision.patches:
-        head = re.match(r"\[[^\]]*PATCH(?: v\d+)?(?: (\d+)/(\d+))?\]", patch.subject)
+        head = re.match(r"\[[^\]]*\bPATCH\b[^\]]*?(?: (\d+)/(\d+))?\]", patch.subject)
         if not head or (int(head[1] or 1), int(head[2] or 1)) != (patch.number, count):
             problems.append(f"{patch.name}: its subject is no [PATCH {patch.number}/{count}]: {patch.subject}")
     return problems
@@ -85,7 +95,7 @@ def cover(revision):
     if not revision.cover:
         return ["there is no cover letter (cover-letter.txt, or a mail 0/N)"]
     text = keep.read(revision.cover)
-    if "*** BLURB HERE ***" in text:
+    if "*** BLURB HERE ***" in text or "*** SUBJECT HERE ***" in text:
         return ["the cover letter is not written (git branch --edit-description)"]
     version = re.search(r"^Subject: \[[^\]]*\bv(\d+)\b", text, re.M)
     if version and int(version[1]) > 1 and not re.search(rf"changes (since|in|from) v{int(version[1]) - 1}\b|"
@@ -107,8 +117,8 @@ def prefixed(revision, base, patch):
     """The subject begins as those of its files' history do."""
     prefix = series.bare(patch.subject).partition(": ")[0]
     accepted = set()
-    if revision.kernel and os.path.exists(os.path.join(revision.kernel, ".git")):
-        said = keep.run(["git", "-C", revision.kernel, "log", "-n300", "--format=%s", "--", *patch.files], good=None)
+    if revision.history:
+        said = keep.run(["git", "-C", revision.history, "log", "-n300", "--format=%s", "--", *patch.files], good=None)
         accepted = {line.rpartition(": ")[0] for line in said.splitlines()}
     if len(accepted) < 2:
         rules = series.rules()["prefixes"]
@@ -120,9 +130,19 @@ def prefixed(revision, base, patch):
     return []
 
 
-def fixes(patch):
-    lines = re.findall(r"^[ \t]*[Ff]ixes\b.*$", patch.message, re.M)
-    return [f"not well formed: {line}" for line in lines if ":" in line[:8] and not FIXES.match(line)]
+def fixes(revision, patch):
+    """Fixes: as it is written; where there is history, of a commit in it."""
+    problems = []
+    for line in re.findall(r"^[ \t]*[Ff]ixes:.*$", patch.message, re.M):
+        tag = FIXES.match(line)
+        if not tag:
+            problems.append(f"not well formed: {line}")
+        elif revision.history:
+            said = keep.run(["git", "-C", revision.history, "log", "-1", "--format=%s", tag[1]], good=None).strip()
+            if said != tag[2]:
+                what = "no such commit" if "fatal:" in said else f"it as {said!r}"
+                problems.append(f"{line}: {revision.history} has {what}")
+    return problems
 
 
 def checkpatch(base, patch):
@@ -160,7 +180,7 @@ def lists(revision, base):
 
 
 def range_diff(revision, base):
-    folder = series.fetched(revision.previous, revision.kernel, "previous")[0]
+    folder = series.fetched(revision.previous, revision.history, "previous")[0]
     before = [series.Patch.read(path, number) for number, path in enumerate(series.numbered(folder), 1)]
     base.am(before, prefix="p")
     base.am(revision.patches)

@@ -41,7 +41,7 @@ def digest(parts):
     """Of strings, each followed by its length."""
     sha = hashlib.sha256()
     for part in parts:
-        data = str(part).encode()
+        data = str(part).encode(errors="surrogateescape")
         sha.update(data + len(data).to_bytes(8, "little"))
     return sha.hexdigest()
 

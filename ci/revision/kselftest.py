@@ -15,7 +15,7 @@ PARTS = ["intree.py", "intree.toml", "intree-init.c", "tree.py", "series.py"]
 
 
 def inputs(revision):
-    return [revision.content(), *series.suite()[1:]]
+    return [revision.content(), *revision.machine()]
 
 
 def check(revision):

@@ -2,6 +2,9 @@
 """A revision: its patches, whatever they come as, and the kernel that they are for."""
 
 import dataclasses
+import email
+import email.policy
+import json
 import os
 import re
 import shutil
@@ -13,6 +16,8 @@ import running
 
 PLACE = "target/revision"
 COVER = "cover-letter.txt"
+# As git format-patch calls it, of a later revision too.
+COVERS = re.compile(r"(v\d+-)?0000-")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +50,16 @@ class Patch:
         text = keep.read(path)
         head, _, rest = text.partition("\n\n")
         head = re.sub(r"\n[ \t]+", " ", head)
+        if encoded := re.search(r"^Content-Transfer-Encoding: *(quoted-printable|base64)", head, re.M | re.I):
+            raise keep.Refused(f"{path} is {encoded[1]}: give the mails as an mbox, of which each is decoded")
         message, _, below = rest.partition("\n---\n")
         at = re.search(r"^diff --git ", below or rest, re.M)
         diff = re.sub(r"\n-- \n[^\n]*\n*\Z", "\n", (below or rest)[at.start():]) if at else ""
         field = dict(re.findall(r"^(Subject|From): (.*)$", head, re.M))
-        return Patch(path, number, field.get("Subject", ""), field.get("From", ""), message, diff)
+        # Who sends another's patch begins with its author.
+        inner = re.match(r"From: (.*)\n+", message)
+        author = inner[1] if inner else field.get("From", "")
+        return Patch(path, number, field.get("Subject", ""), author, message[inner.end() if inner else 0:], diff)
 
 
 def bare(subject):
@@ -59,12 +69,12 @@ def bare(subject):
 
 def numbered(folder):
     return sorted(os.path.join(folder, name) for name in os.listdir(folder)
-                  if name.endswith(".patch") and not name.startswith("0000-"))
+                  if name.endswith(".patch") and not COVERS.match(name))
 
 
 def covered(folder):
     """The cover letter of a folder; None if there is none."""
-    found = [name for name in sorted(os.listdir(folder)) if name == COVER or name.startswith("0000-")]
+    found = [name for name in sorted(os.listdir(folder)) if name == COVER or COVERS.match(name)]
     return os.path.join(folder, found[0]) if found else None
 
 
@@ -84,12 +94,18 @@ def fetched(given, kernel, name):
                 os.remove(mail)
             else:
                 number = int(head[1] or 1)
-                os.replace(mail, os.path.join(place, f"{number:04}-mail.patch" if number else COVER))
+                path = os.path.join(place, f"{number:04}-mail.patch" if number else COVER)
+                if os.path.exists(path):
+                    raise keep.Refused(f"SERIES={given} has two mails with the number {number}: "
+                                       "leave those of one revision")
+                decode(mail)
+                os.replace(mail, path)
         return place, kernel
     if kernel and re.fullmatch(r"\S+\.\.\S*", given):
-        start = keep.run(["git", "-C", kernel, "rev-parse", given.partition("..")[0]]).strip()
-        keep.run(["git", "-C", kernel, "format-patch", "-q", "--cover-letter", f"--base={start}", "-o",
-                  os.path.abspath(place), given])
+        start = keep.run(["git", "-C", kernel, "rev-parse", "--verify", f"{given.partition('..')[0]}^{{commit}}"])
+        start = start.strip()
+        keep.run(["git", "-C", kernel, "format-patch", "-q", "--cover-letter", "--cover-from-description=subject",
+                  f"--base={start}", "-o", os.path.abspath(place), given])
         clone = os.path.abspath(os.path.join(PLACE, f"{name}-start"))
         shutil.rmtree(clone, ignore_errors=True)
         keep.run(["git", "clone", "-q", "--shared", "--no-checkout", kernel, clone])
@@ -98,23 +114,40 @@ def fetched(given, kernel, name):
     raise keep.Refused(f"SERIES={given} is no folder, no mbox, and without KERNEL= no git range")
 
 
+def decode(path):
+    """Makes a mail that is encoded for its way one whose text can be read, as git am does."""
+    with open(path, "rb") as file:
+        mail = email.message_from_binary_file(file, policy=email.policy.default)
+    if str(mail["Content-Transfer-Encoding"]).lower() not in ("quoted-printable", "base64"):
+        return
+    heads = [f"{name}: {mail[name]}" for name in ("From", "Date", "Subject", "To", "Cc") if mail[name]]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join([*heads, "Content-Type: text/plain; charset=UTF-8", "", ""])
+                   + mail.get_content().replace("\r\n", "\n"))
+
+
 @dataclasses.dataclass(frozen=True)
 class Revision:
     name: str
     folder: str
     cover: str | None
     patches: tuple
-    # The folder of patches/ that says which kernel, its tree, and what it is: "7.3.4 (Debian ...)".
+    # The folder of patches/ that says which kernel, its tree, what it is: "7.3.4 (Debian ...)", and a hash
+    # of what is in it.
     listed: str
     tree: str
     base: str
+    id: str
     kernel: str
+    # The git tree that KERNEL= is, if it is one: subjects and Fixes: are looked up in it.
+    history: str
     previous: str
 
     @staticmethod
     def asked_for():
         """As the variables say."""
         listed, kernel = os.environ.get("BASE") or "mainline", os.environ.get("KERNEL") or ""
+        history = kernel if os.path.exists(os.path.join(kernel, ".git")) else ""
         given = os.environ.get("SERIES") or f"patches/{listed}"
         folder, kernel = fetched(given, kernel, "series")
         paths = numbered(folder)
@@ -124,10 +157,11 @@ class Revision:
         said = keep.run(runner("apply"), env=variables(SERIES="none", BASE=listed, KERNEL=kernel))
         tree = re.search(r"^base tree: (.*)$", said, re.M)
         base = re.search(r"^none: (.*) as it is$", said, re.M)
-        if not tree or not base:
+        identity = re.search(r"^base id: (.*)$", said, re.M)
+        if not tree or not base or not identity:
             raise keep.Refused(f"the runner found no base: {said.strip().splitlines()[-1]}")
-        return Revision(given, folder, covered(folder), patches, listed, tree[1], base[1], kernel,
-                        os.environ.get("PREVIOUS") or "")
+        return Revision(given, folder, covered(folder), patches, listed, tree[1], base[1],
+                        identity[1], kernel, history, os.environ.get("PREVIOUS") or "")
 
     @property
     def hash(self):
@@ -136,7 +170,24 @@ class Revision:
 
     def content(self, upto=None):
         """Of what the first patches do, whatever their messages say."""
-        return keep.digest([self.base, *(patch.diff for patch in self.patches[:upto])])
+        return keep.digest([self.id, *(patch.diff for patch in self.patches[:upto])])
+
+    def named(self, upto=None):
+        """The subjects that predictions go by, of the first patches."""
+        text = keep.read("selftests/deviations.toml") + keep.read("ci/revision/intree.toml")
+        return [subject for subject in (bare(patch.subject) for patch in self.patches[:upto])
+                if f'"{subject}"' in text]
+
+    def machine(self, upto=None):
+        """What decides how a program comes out on a kernel of it, but for the two."""
+        row = next((row for row in cells.rows() if row["folder"] == self.listed), None)
+        qemu = keep.run([os.environ.get("QEMU") or "qemu-system-x86_64", "--version"]).splitlines()[0]
+        return [json.dumps(row, sort_keys=True), *self.named(upto), cells.digest(cells.tree(cells.RUNNER)),
+                compiler(), qemu]
+
+    def suite(self, upto=None):
+        """What decides how the suite comes out, but for the kernel."""
+        return [cells.suite_hash(), *self.machine(upto)]
 
     @property
     def objects(self):
@@ -173,11 +224,6 @@ def runner(do):
 
 def variables(**asked):
     return {**os.environ, **running.CLEARED, "CONFIG": "", "ARCH": "", "ABI": "", **asked}
-
-
-def suite():
-    """What decides how the suite comes out, but for the kernel."""
-    return [cells.suite_hash(), cells.digest(cells.tree(cells.RUNNER)), compiler()]
 
 
 def compiler():

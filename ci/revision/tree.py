@@ -28,7 +28,7 @@ class Tree:
 
     def __init__(self, revision):
         self.revision = revision
-        self.place = os.path.join(keep.CACHE, f"tree-{keep.digest([revision.base, revision.tree])[:16]}")
+        self.place = os.path.join(keep.CACHE, f"tree-{keep.digest([revision.id, revision.tree])[:16]}")
         self.path = os.path.join(self.place, "linux")
         os.makedirs(keep.CACHE, exist_ok=True)
         # Held until the process ends: there is one checkout.

@@ -17,11 +17,11 @@ PARTS = ["rules.toml", "tree.py", "series.py"]
 
 
 def inputs(revision):
-    return [revision.content(), series.compiler()]
+    keep.need(abidiff="abigail-tools", rsync="rsync")
+    return [revision.content(), series.compiler(), keep.run(["abidiff", "--version"])]
 
 
 def check(revision):
-    keep.need(abidiff="abigail-tools", rsync="rsync")
     found = keep.Outcome()
     base, last = tree.of(revision), len(revision.patches)
     base.checkout(last)

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 
+import cells
 import kbuild
 import keep
 import series
@@ -21,6 +22,7 @@ COMPILERS = {"gcc W=1, sparse": ("gcc", ["W=1", "C=1", "CHECK=sparse"]), "clang 
 # Each off in turn, with what can't be on without it.
 OFF = {"none": [], "SHMEM": ["TMPFS", "HUGETLBFS"], "TMPFS": ["HUGETLBFS"], "HUGETLBFS": [], "MEMFD_CREATE": ["TMPFS", "HUGETLBFS"],
        "UDMABUF": [], "SWAP": []}
+GAVE_UP = "spatch gave up"
 MISSING = "is not available or not up to date"
 ARCHES = ["x86_64", "i386", "arm64"]
 NO_CHANGE = "No functional change"
@@ -29,9 +31,11 @@ NO_CHANGE = "No functional change"
 def inputs(revision):
     # Of clang the kernel wants 17 or newer, as Debian 13 has it.
     keep.need(sparse="sparse", spatch="coccinelle", clang="clang", aarch64_linux_gnu_gcc="gcc-aarch64-linux-gnu")
-    versions = [keep.run([tool, "--version"]).splitlines()[0] for tool in ("gcc", "clang", "sparse", "spatch")]
+    tools = ("gcc", "aarch64-linux-gnu-gcc", "clang", "sparse", "spatch")
+    versions = [keep.run([tool, "--version"]).splitlines()[0] for tool in tools]
     claims = [str(NO_CHANGE in patch.message) for patch in revision.patches]
-    return [revision.content(), *claims, *versions, keep.read("qemu/kernel.config")]
+    return [revision.content(), *claims, *versions,
+            cells.digest(cells.tree(["qemu/kernel.config", "qemu/arch"]))]
 
 
 def check(revision):
@@ -107,6 +111,8 @@ def kernel_doc(base, path):
     if not tool:
         raise keep.Refused("the base has no kernel-doc")
     said = keep.run([tool, "-none", "-Wall", path], cwd=base.path, good=None)
+    if "Traceback" in said:
+        raise keep.Refused(f"{tool} {path}: {said.strip().splitlines()[-1]}")
     return [re.sub(r":\d+:?", ":", line) for line in said.splitlines() if re.match(r"(Warning|Error)|\S+:\d+", line)]
 
 
@@ -117,9 +123,13 @@ def coccicheck(base, path):
 
     def asked(rule):
         options = re.search(r"^// Options: (.*)$", keep.read(rule), re.M)
-        said = keep.run(["spatch", "-D", "report", "--very-quiet", "--no-show-diff", "--timeout", "120",
-                         *(options[1].split() if options else []), "--cocci-file", rule, path, "-I", "include"],
-                        cwd=base.path, good=None)
+        try:
+            said = keep.run(["spatch", "-D", "report", "--very-quiet", "--no-show-diff", "--timeout", "120",
+                             *(options[1].split() if options else []), "--cocci-file", rule, path, "-I", "include"],
+                            cwd=base.path)
+        except keep.Refused:
+            # What a rule finds at the base and gives up on later must not look as if it were gone.
+            return [f"{path}: {os.path.relpath(rule, base.path)}: {GAVE_UP}"]
         return [line for line in said.splitlines() if line.startswith(path)]
 
     def find():
@@ -131,7 +141,8 @@ def coccicheck(base, path):
             return sorted(line for lines in pool.map(asked, rules) for line in lines)
 
     version = keep.run(["spatch", "--version"]).splitlines()[0]
-    said = keep.once("cocci", [version, base.revision.base, path, keep.read(os.path.join(base.path, path))], find)
+    said = keep.once("cocci", [version, base.revision.id, path, keep.read(os.path.join(base.path, path))], find,
+                     good=lambda lines: not any(GAVE_UP in line for line in lines))
     # Lines move.
     return [re.sub(r":\d+(:\d+-\d+)?:|(?<= line )\d+", ":", line) for line in said]
 

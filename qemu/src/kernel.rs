@@ -90,6 +90,11 @@ impl Patched {
         &self.base.tree
     }
 
+    /// What the base is, whatever it is called: changes with its content.
+    pub fn base_id(&self) -> &str {
+        &self.base.id
+    }
+
     /// "patches/mainline: 11 patches apply to 7.3.4 (...)"
     pub fn words(&self) -> String {
         let (name, base) = (&self.series.name, &self.base.name);

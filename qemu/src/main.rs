@@ -47,6 +47,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Step<Class> {
         let patched = kernel::apply(&request, ui)?;
         ui.say(&patched.words());
         ui.say(&format!("base tree: {}", patched.base_tree().display()));
+        ui.say(&format!("base id: {}", patched.base_id()));
         return Ok(Class::Pass);
     }
     // What can be known to be wrong without a kernel is said before one is built.

@@ -61,6 +61,29 @@ pub struct Applied {
     pub unchanged: bool,
 }
 
+/// Whether it is the cover letter that git format-patch wrote, of a later revision too: 0000-, v2-0000-.
+fn is_cover(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let later = name.split_once('-').filter(|(version, _)| version.starts_with('v'));
+    later.map_or(&*name, |(_, rest)| rest).starts_with("0000-")
+}
+
+/// Whether a patch has the seal in a macro of mm/memfd.c where it was not.
+fn adds_seal(mail: &str) -> bool {
+    let (mut memfd, mut before) = (false, "");
+    for line in mail.lines().filter(|line| !line.starts_with('-') || line.starts_with("---")) {
+        if line.starts_with("diff --git ") {
+            memfd = line.ends_with(" b/mm/memfd.c");
+        }
+        let macro_of = before.ends_with('\\') || line.starts_with("+#define F_ALL_SEALS");
+        if memfd && macro_of && line.starts_with('+') && line.contains("F_SEAL_FS_WRITE") {
+            return true;
+        }
+        before = line;
+    }
+    false
+}
+
 impl Series {
     /// What `SERIES=` means: a folder, `none`, `hollow`, or unset for `patches/<base>`.
     pub fn find(repo: &Path, given: Option<&str>, base: &str) -> Step<Series> {
@@ -79,6 +102,7 @@ impl Series {
         })?;
         let mut patches: Vec<PathBuf> = listed.flatten().map(|entry| entry.path()).collect();
         patches.retain(|path| path.extension().is_some_and(|e| e == "patch") && path.is_file());
+        patches.retain(|path| !is_cover(path));
         patches.sort();
         if patches.is_empty() {
             let line = format!("{name} holds no *.patch file; SERIES=none boots the stock kernel");
@@ -102,11 +126,11 @@ impl Series {
         Ok(if patches.is_empty() { String::new() } else { hash(&patches) })
     }
 
-    /// Whether a kernel has the seal by these patches: they define its number.
+    /// Whether F_ADD_SEALS takes the seal by these patches: one adds it to a macro of mm/memfd.c, which is
+    /// F_ALL_SEALS. What enforces the seal may come before that.
     pub fn brings_seal(&self) -> bool {
-        const LINE: &[u8] = b"\n+#define F_SEAL_FS_WRITE";
         let texts = self.patches.iter().filter_map(|patch| std::fs::read(patch).ok());
-        texts.into_iter().any(|text| text.windows(LINE.len()).any(|part| part == LINE))
+        texts.into_iter().any(|text| adds_seal(&String::from_utf8_lossy(&text)))
     }
 
     /// Applies the patches to `base`. Refuses with [`Class::Series`], naming patch and file, if

@@ -164,3 +164,39 @@ fn no_series(#[case] given: Option<&str>, #[case] class: Class) {
 fn subjects(#[case] mail: &str, #[case] want: Option<&str>) {
     assert_eq!(subject(mail).as_deref(), want);
 }
+
+#[rstest]
+#[case("0000-cover-letter.patch", true)]
+#[case("v2-0000-cover-letter.patch", true)]
+#[case("v2-0001-mm-x.patch", false)]
+#[case("0001-v2-0000-x.patch", false)]
+fn cover_letters(#[case] name: &str, #[case] want: bool) {
+    assert_eq!(is_cover(Path::new(name)), want);
+}
+
+const OLDER: &str = "diff --git a/mm/memfd.c b/mm/memfd.c\n@@ -1 +1,2 @@\n \t\t     F_SEAL_WRITE | \\\n\
+                     -\t\t     F_SEAL_FUTURE_WRITE)\n+\t\t     F_SEAL_FUTURE_WRITE | \\\n";
+
+#[rstest]
+#[case(&format!("{OLDER}+\t\t     F_SEAL_FS_WRITE)\n"), true)]
+#[case(&format!("{OLDER}+\t\t     0x40)\n"), false)]
+#[case(&OLDER.replace("memfd.c", "memfd_luo.c").replace("FUTURE", "FS"), false)]
+#[case(
+    "diff --git a/mm/memfd.c b/mm/memfd.c\n+#define F_ALL_SEALS (F_SEAL_WRITE | F_SEAL_FS_WRITE)\n",
+    true
+)]
+#[case("diff --git a/mm/memfd.c b/mm/memfd.c\n+\tif (seals & F_SEAL_FS_WRITE)\n", false)]
+#[case("diff --git a/include/uapi/linux/fcntl.h b/x\n+#define F_SEAL_FS_WRITE 0x0040\n", false)]
+fn the_patch_that_lets_the_seal_be_set(#[case] mail: &str, #[case] want: bool) {
+    assert_eq!(adds_seal(mail), want);
+}
+
+#[test]
+fn one_patch_of_each_series_lets_the_seal_be_set() {
+    let repo = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for row in crate::bases::all(repo).unwrap() {
+        let series = Series::find(repo, None, &row.folder).unwrap();
+        let texts = series.patches.iter().map(|patch| std::fs::read_to_string(patch).unwrap());
+        assert_eq!(texts.filter(|text| adds_seal(text)).count(), 1, "{}", row.folder);
+    }
+}
