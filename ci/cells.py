@@ -11,7 +11,7 @@ import sys
 try:
     import tomllib
 except ModuleNotFoundError:
-    sys.exit("ci/matrix needs Python 3.11 or newer: it has tomllib")
+    sys.exit("this needs Python 3.11 or newer: it has tomllib")
 
 LIST = "patches/bases.toml"
 SUITE = ["Cargo.lock", "Cargo.toml", "selftests/Cargo.toml", "selftests/deviations.toml", "selftests/src"]

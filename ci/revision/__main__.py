@@ -20,6 +20,7 @@ each gate passed; 1, one did not; 2, there is no revision to look at.
 """
 
 import argparse
+import fcntl
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
+import cells  # noqa: E402, I001 -- says what is missing before another of them needs it
 import commits  # noqa: E402
 import cost  # noqa: E402
 import coverage  # noqa: E402
@@ -80,6 +82,14 @@ def main():
     if unknown:
         print(f"ci/revision: no gate is called {unknown[0]}: there are {', '.join(GATES)}", file=sys.stderr)
         return 2
+    os.makedirs(series.PLACE, exist_ok=True)
+    # One at a time: where the patches are laid out is the same for all.
+    lock = open(os.path.join(series.PLACE, "lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for another run in this folder", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         revision = series.Revision.asked_for()
     except keep.Refused as error:
@@ -93,11 +103,12 @@ def main():
         row = passed(gate, revision)
         rows.append(row)
         report.say(row)
+        # Who stops it, or runs out of time, has what there is.
+        report.write(asked.report, revision, rows, len(rows) == len(GATES))
         if row["problems"] and asked.stop:
             break
     complete = len(rows) == len(GATES)
     failed = [row["gate"] for row in rows if row["problems"]]
-    report.write(asked.report, revision, rows, complete)
     print(f"{asked.report}/report.md, .html, .json")
     if failed:
         print(f"not fit to send: {', '.join(failed)}")

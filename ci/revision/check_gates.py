@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import commits  # noqa: E402
+import cost_table  # noqa: E402
 import coverage  # noqa: E402
 import form  # noqa: E402
 import kbuild  # noqa: E402
@@ -192,6 +193,21 @@ class Counting(unittest.TestCase):
     def test_warnings(self):
         said = "../mm/a.c:5:3: warning: x [-Wy]\nmm/a.c:9:1: warning: x [-Wy]\nmm/a.c:1: error: z\nmake: a:1: b\n"
         self.assertEqual(kbuild.warnings(said), {"mm/a.c: warning: x [-Wy]": 2, "mm/a.c: error: z": 1})
+
+    def test_what_may_cost_more(self):
+        def refused(operation, kind, stock, patched):
+            row = cost_table.Row(operation, kind, stock, patched, round(patched / stock, 3))
+            return bool(cost_table.problems([row]))
+
+        self.assertFalse(refused("write-present", "shmem", 900.0, 900.0))
+        self.assertTrue(refused("write-present", "shmem", 900.0, 902.0))
+        self.assertFalse(refused("mmap-shared", "shmem", 7900.0, 7901.0))
+        # 1.000, and yet one more branch.
+        self.assertTrue(refused("fault-private", "hugetlb", 800000.0, 800003.0))
+        self.assertTrue(refused("read", "shmem", 900.0, 890.0))
+        self.assertFalse(refused("ftruncate-same", "shmem", 400.0, 402.0))
+        self.assertTrue(refused("ftruncate-same", "shmem", 400.0, 404.0))
+        self.assertTrue(cost_table.problems([]))
 
     def test_gcov(self):
         source, lines = coverage.parsed("        -:    0:Source:/x/mm/memfd.c\n        -:    1:/* */\n"

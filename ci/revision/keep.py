@@ -87,11 +87,15 @@ def run(command, cwd=None, env=None, good=(0,), **more):
     return done.stdout
 
 
-def need(**packages):
-    """Programs, each with Debian's package. As root, or with sudo that asks for no password, what is missing
-    is installed after saying so."""
-    missing = sorted({package for program, package in packages.items()
-                      if not shutil.which(program.replace("_", "-"))})
+def need(headers=(), **packages):
+    """Programs, each with Debian's package, and headers: (name, package). As root, or with sudo that asks for
+    no password, what is missing is installed after saying so."""
+    def lacking():
+        return sorted({package for program, package in packages.items()
+                       if not shutil.which(program.replace("_", "-"))}
+                      | {package for name, package in headers if not os.path.exists(f"/usr/include/{name}")})
+
+    missing = lacking()
     if not missing:
         return
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -102,5 +106,5 @@ def need(**packages):
         for command in (["apt-get", "update", "-qq"], install):
             subprocess.run([*root, *command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                            check=False)
-    if any(not shutil.which(program.replace("_", "-")) for program in packages):
+    if missing := lacking():
         raise Refused(f"tools are missing: install {' '.join(missing)}")

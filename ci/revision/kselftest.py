@@ -15,6 +15,7 @@ PARTS = ["intree.py", "intree.toml", "intree-init.c", "tree.py", "series.py"]
 
 
 def inputs(revision):
+    keep.need(headers=[("sys/capability.h", "libcap-dev")])
     return [revision.content(), *revision.machine()]
 
 

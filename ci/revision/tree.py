@@ -4,6 +4,7 @@ checkout, which is brought to any of them, so that make rebuilds only what diffe
 
 import fcntl
 import functools
+import glob
 import os
 import shutil
 
@@ -35,7 +36,21 @@ class Tree:
         self.lock = open(f"{self.place}.lock", "w")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         if not os.path.isdir(self.place):
+            self.forget()
             self.begin()
+        os.utime(self.place)
+
+    @staticmethod
+    def forget():
+        """Keeps of the others, 2.5 GB each, the one that was used last."""
+        others = [path for path in glob.glob(os.path.join(keep.CACHE, "tree-*")) if os.path.isdir(path)]
+        for old in sorted(others, key=os.path.getmtime)[:-1]:
+            with open(f"{old.removesuffix('.part')}.lock", "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(old, ignore_errors=True)
 
     def begin(self):
         part = self.place + ".part"
