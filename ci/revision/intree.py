@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.dirname(HERE))
 
 import keep  # noqa: E402
+import uapi  # noqa: E402
 from series import Patch, bare, numbered, runner, variables  # noqa: E402
 
 PLACE = "target/revision/intree"
@@ -56,7 +57,7 @@ def build(tree, out):
     headers = os.path.join(out, "headers")
     os.makedirs(headers, exist_ok=True)
     # Not headers_install, which needs rsync.
-    keep.run(["make", "-s", "-C", tree, f"O={headers}", "headers"])
+    keep.run(["make", "-s", "-C", tree, f"O={headers}", "headers"], env=uapi.small())
     include, binaries = os.path.join(out, "include"), os.path.join(out, "programs")
     os.makedirs(include, exist_ok=True)
     shutil.rmtree(binaries, ignore_errors=True)
