@@ -30,8 +30,8 @@ def check(revision):
     rows = cost_table.table(measured[0], measured[last])
     found.problems += cost_table.problems(rows)
     found.tables.append(keep.Table("Instructions a call on unsealed files, by QEMU's -icount", [
-        "operation", "file", "stock", "patched", "ratio"], [
-        [*map(str, row[:-1]), f"{row.ratio:.3f}" if row.ratio else "-"] for row in rows]))
+        "operation", "file", "stock", "patched", "ratio", "why"], [
+        [*map(str, row[:-1]), f"{row.ratio:.3f}" if row.ratio else "-", cost_table.rule(row)[2]] for row in rows]))
     tool = os.path.join(revision.tree, "scripts/bloat-o-meter")
     said = keep.run(["python3", tool, images[0], images[last]])
     found.notes.append(f"bloat-o-meter, stock to patched:\n{said.strip()}")

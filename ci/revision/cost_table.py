@@ -31,16 +31,15 @@ SAME = ("write", "pwrite", "read", "pread", "splice", "mmap", "fault")
 MORE = 1.5
 # What any other may cost.
 BOUND = 1.005
+ADD = "is the file preserved by a live update, and the new seal's bit: 9 to 11 instructions"
 # (beginning of an operation, kind): what it may cost, and why that is not BOUND or SAME.
 BOUNDS = {
-    # 9 to 11 instructions of 350 to 490: is the file preserved by a live update, and the new seal's bit.
-    ("fcntl-add", "shmem"): 1.04,
-    ("fcntl-add", "hugetlb"): 1.04,
-    # 5 of 830: hugetlbfs looks at the new seal first, and at more seals when the file would grow.
-    ("fallocate-present", "hugetlb"): 1.01,
-    # 6 of 11,800: the new check of mmap(), which comes only when the file would grow, and those of the
-    # ftruncate() that makes it short again.
-    ("mmap-grows", "hugetlb"): BOUND,
+    ("fcntl-add", "shmem"): (1.04, ADD),
+    ("fcntl-add", "hugetlb"): (1.04, ADD),
+    ("fallocate-present", "hugetlb"): (1.01, "the new seal is looked at first, and more seals where the file would "
+                                             "grow: 5 instructions"),
+    ("mmap-grows", "hugetlb"): (BOUND, "mmap() looks at the seals when the file would grow, and so does the "
+                                       "ftruncate() that makes it short again: 6 instructions"),
 }
 
 Count = collections.namedtuple("Count", "calls least most")
@@ -116,18 +115,19 @@ def table(stock, patched):
 
 
 def rule(row):
-    """(least, most) that the row's ratio may be; the least is 0 if it may be cheaper."""
-    for (name, kind), bound in BOUNDS.items():
+    """(least, most, why) that the row's ratio may be; the least is 0 if it may be cheaper, and why is empty of
+    what goes by SAME and BOUND."""
+    for (name, kind), (bound, why) in BOUNDS.items():
         if row.operation.startswith(name) and row.kind == kind:
-            return 0, bound
-    return (1, 1) if row.operation.split("-")[0] in SAME else (0, BOUND)
+            return 0, bound, why
+    return (1, 1, "") if row.operation.split("-")[0] in SAME else (0, BOUND, "")
 
 
 def problems(rows):
     """A line for each row that breaks its rule."""
     found = []
     for row in rows:
-        least, most = rule(row)
+        least, most, _ = rule(row)
         name = f"{row.operation} on {row.kind}"
         if row.ratio is None:
             found.append(f"{name}: no figure of the {'stock' if row.stock is None else 'patched'} kernel")

@@ -44,7 +44,8 @@ def check(revision):
         found.problems.append(f"make headers_install differs by {lines or 'nothing'}, not by {wanted}")
     found.tables.append(keep.Table("make headers_install, before and after", ["line"], [[line] for line in lines]))
     found.notes.append("check-uapi.sh: " + (clean[0] if clean else "no verdict"))
-    found.line = f"{len(touched)} uapi headers touched, {len(lines)} lines differ in what is installed"
+    found.line = (f"{' '.join(touched) or 'nothing'} touched; "
+                  f"what is installed differs by {'; '.join(lines) or 'nothing'}")
     return found
 
 
