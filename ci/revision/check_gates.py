@@ -171,7 +171,8 @@ class Form(Reading):
 
     def test_fixes(self):
         for line, good in (('Fixes: 0123456789ab ("x: y")', True), ('Fixes: 0123456 ("x: y")', False),
-                           ("fixes: 0123456789ab", False), ("This fixes what was", True)):
+                           ("fixes: 0123456789ab", False), ("This fixes what was", True),
+                           ('Fixes : 0123456789ab ("x: y")', False), ('Fixes 0123456789ab ("x: y")', True)):
             one = patch(self.folder, swap={"Why.": f"Why.\n\n{line}"})
             self.assertEqual(form.fixes(self.revision(), one) == [], good, line)
 

@@ -132,8 +132,8 @@ def prefixed(revision, base, patch):
 
 def fixes(revision, patch):
     """Fixes: as it is written; where there is history, of a commit in it."""
-    problems = []
-    for line in re.findall(r"^[ \t]*[Ff]ixes:.*$", patch.message, re.M):
+    problems, lines = [], re.findall(r"^[ \t]*[Ff]ixes\b.*$", patch.message, re.M)
+    for line in (line for line in lines if ":" in line[:8]):
         tag = FIXES.match(line)
         if not tag:
             problems.append(f"not well formed: {line}")
